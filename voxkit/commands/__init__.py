@@ -1,0 +1,11 @@
+"""The lobby: every command with one honest line. A command lives in the folder of its name (`-` becomes `_`)."""
+
+COMMANDS: dict[str, str] = {
+    "prepare": "Turn a corpus, a folder of audio or a Kaldi data directory into Lhotse manifests.",
+    "featurize": "Compute fbank, MFCC or log-STFT features for a CutSet, in parallel and resumably.",
+    "make-graph": "Build token tables, lexicon, n-gram language model and decoding graph.",
+    "train-am": "Train a CTC acoustic model over phones, characters or sub-words.",
+    "decode": "Recognise cuts or audio files: greedy or through lattices; score where references exist.",
+    "submit": "Run a voxkit command as an array of jobs on this machine or on Slurm.",
+    "doctor": "Say what is installed, what is missing, and how to mend it.",
+}

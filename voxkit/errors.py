@@ -1,0 +1,121 @@
+"""What can go wrong and how it is told.
+
+`UserError` and `DataError` are the user's to mend: a report, exit status 2, no traceback. `Interrupted` means that
+work was saved and can go on (exit status 75, `EX_TEMPFAIL`, which schedulers requeue on). Anything else is a bug.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+EXIT_USER = 2
+EXIT_BUG = 1
+EXIT_INTERRUPTED = 75
+
+
+class UserError(Exception):
+    """A mistake that the user can mend; `fix` says how."""
+
+    def __init__(self, message: str, fix: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.fix = fix
+
+    def __str__(self) -> str:
+        return f"{self.message}\nfix: {self.fix}" if self.fix else self.message
+
+
+class Interrupted(Exception):
+    """A signal asked for a stop; the work so far is saved and the same command goes on from there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing wrong with the data: `where` is `file` or `file:line`, `id` the cut, utterance or word."""
+
+    kind: str
+    where: str
+    id: str
+    what: str
+    fix: str
+
+    def __str__(self) -> str:
+        return f"{self.where}  {self.id}  {self.what}; {self.fix}"
+
+
+class Problems:
+    """Collects everything that is wrong, so that the user sees it all at once and not one item a run."""
+
+    def __init__(self) -> None:
+        self._items: list[Problem] = []
+
+    def add(self, kind: str, where: str, id: str, what: str, fix: str) -> None:
+        self._items.append(Problem(kind, where, id, what, fix))
+
+    def extend(self, problems: Problems) -> None:
+        self._items.extend(problems)
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __iter__(self) -> Iterator[Problem]:
+        return iter(self._items)
+
+    @property
+    def bad_ids(self) -> set[str]:
+        """The ids that have at least one problem."""
+        return {problem.id for problem in self._items}
+
+    def report(self, limit: int = 5) -> str:
+        """The first `limit` problems of each kind in order of appearance, and how many there are of it."""
+        lines: list[str] = []
+        for kind, count in Counter(problem.kind for problem in self._items).items():
+            lines.append(f"{kind}: {count}")
+            of_kind = [problem for problem in self._items if problem.kind == kind]
+            lines += [f"  {problem}" for problem in of_kind[:limit]]
+            if count > limit:
+                lines.append(f"  ... and {count - limit} more")
+        return "\n".join(lines)
+
+    def settle(self, total: int, max_bad: float = 0.0, rejected: Path | None = None) -> set[str]:
+        """Decide whether to go on without the bad items.
+
+        Args:
+            total: how many items were looked at.
+            max_bad: the share of bad items in [0, 1] that is tolerated.
+            rejected: where to list what is left out, one JSON object per problem.
+
+        Returns:
+            The ids to leave out (empty when all is well).
+
+        Raises:
+            DataError: more than `max_bad` of the items are bad, or all of them are.
+        """
+        bad = self.bad_ids
+        if not bad:
+            return bad
+        if len(bad) > max_bad * total or len(bad) >= total:
+            raise DataError(self, total, max_bad)
+        if rejected is not None:
+            rejected.parent.mkdir(parents=True, exist_ok=True)
+            text = "".join(json.dumps(asdict(problem), ensure_ascii=False) + "\n" for problem in self._items)
+            rejected.write_text(text, encoding="utf-8")
+        return bad
+
+
+class DataError(UserError):
+    """The data have problems; the message is the whole report."""
+
+    def __init__(self, problems: Problems, total: int, max_bad: float = 0.0) -> None:
+        bad = len(problems.bad_ids)
+        share = f"{bad} of {total} items" if total >= bad else f"{bad} items"
+        head = f"{share} have problems" + (f" (at most {max_bad:.1%} are allowed)" if max_bad else "")
+        super().__init__(
+            f"{head}\n{problems.report()}",
+            fix="mend the items above, or leave them out with --max-bad SHARE where the command has it",
+        )
+        self.problems = problems

@@ -25,9 +25,7 @@ ConfigFile = Annotated[
 ]
 Set = Annotated[
     list[str] | None,
-    typer.Option(
-        "--set", "-s", metavar="KEY=VALUE", help="Override one setting (repeatable).", show_default=False
-    ),
+    typer.Option("--set", "-s", metavar="KEY=VALUE", help="Override one setting (repeatable).", show_default=False),
 ]
 PrintConfig = Annotated[
     bool, typer.Option("--print-config", help="Print the resulting config as commented YAML and stop.")
@@ -85,14 +83,13 @@ def read_yaml(path: Path) -> dict[str, Any]:
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: not a text file", fix="give a YAML file") from error
     except yaml.YAMLError as error:
-        raise UserError(
-            f"{path}: not valid YAML: {' '.join(str(error).split())}", fix="mend the line named"
-        ) from error
+        raise UserError(f"{path}: not valid YAML: {' '.join(str(error).split())}", fix="mend the line named") from error
     if loaded is None:
         return {}
     if not isinstance(loaded, dict) or not all(isinstance(key, str) for key in loaded):
         raise UserError(
-            f"{path}: the top level must be a map of names, not {type(loaded).__name__}", fix="write `key: value` lines"
+            f"{path}: the top level must be a map of names, not {type(loaded).__name__}",
+            fix="write `key: value` lines",
         )
     return loaded
 
@@ -138,9 +135,7 @@ def _parse_setting(setting: str) -> dict[str, Any]:
     return typing.cast(dict[str, Any], value)
 
 
-def _merge(
-    into: dict[str, Any], new: Mapping[str, Any], origin: dict[str, str], source: str, prefix: str = ""
-) -> None:
+def _merge(into: dict[str, Any], new: Mapping[str, Any], origin: dict[str, str], source: str, prefix: str = "") -> None:
     for key, value in new.items():
         name = f"{prefix}{key}"
         if isinstance(value, Mapping) and isinstance(into.get(key, {}), dict):
@@ -160,13 +155,15 @@ def _validate(cls: type[C], values: dict[str, Any], origin: Mapping[str, str], d
             parts = [str(part) for part in item["loc"]]
             key = ".".join(parts)
             source = next(
-                (origin[name] for n in range(len(parts), 0, -1) if (name := ".".join(parts[:n])) in origin), default
+                (origin[name] for n in range(len(parts), 0, -1) if (name := ".".join(parts[:n])) in origin),
+                default,
             )
             if item["type"] == "extra_forbidden":
                 known = _keys_at(cls, parts[:-1])
-                near = difflib.get_close_matches(parts[-1], known, n=1, cutoff=0.5) or [
-                    name for name in _all_keys(cls) if name.rpartition(".")[2] == parts[-1]
-                ][:1]
+                near = (
+                    difflib.get_close_matches(parts[-1], known, n=1, cutoff=0.5)
+                    or [name for name in _all_keys(cls) if name.rpartition(".")[2] == parts[-1]][:1]
+                )
                 hint = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(known)}"
                 lines.append(f"{source}: unknown key {key!r}; {hint}")
             elif item["type"] == "missing":
@@ -205,8 +202,17 @@ def _all_keys(cls: type[BaseModel], prefix: str = "") -> list[str]:
 
 
 def _limits(metadata: Sequence[Any]) -> str:
-    signs = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<", "min_length": "length >=", "max_length": "length <="}
-    found = [f"{sign} {getattr(item, name)}" for item in metadata for name, sign in signs.items() if hasattr(item, name)]
+    signs = {
+        "ge": ">=",
+        "gt": ">",
+        "le": "<=",
+        "lt": "<",
+        "min_length": "length >=",
+        "max_length": "length <=",
+    }
+    found = [
+        f"{sign} {getattr(item, name)}" for item in metadata for name, sign in signs.items() if hasattr(item, name)
+    ]
     return ", ".join(found)
 
 
@@ -231,15 +237,7 @@ def _yaml_lines(config: BaseModel, indent: int) -> list[str]:
 
 
 def _scalar(value: Any) -> str:
-    if isinstance(value, enum.Enum):
-        value = value.value
-    if isinstance(value, Path):
-        value = str(value)
-    if isinstance(value, BaseModel):
-        value = value.model_dump(mode="json")
-    if isinstance(value, tuple | list | dict):
-        value = yaml.safe_load(yaml.safe_dump(_plain(value)))
-    text = yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=10**9).strip()
+    text = yaml.safe_dump(_plain(value), default_flow_style=True, allow_unicode=True, width=10**9).strip()
     return text.removesuffix("...").strip()
 
 
@@ -250,4 +248,6 @@ def _plain(value: Any) -> Any:
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, tuple | list):
         return [_plain(item) for item in value]
+    if isinstance(value, enum.Enum):
+        return value.value
     return str(value) if isinstance(value, Path) else value

@@ -1,0 +1,109 @@
+"""A trained model as a folder: `config.yaml`, `model.safetensors` and `assets/`. Load needs nothing else."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from voxkit import __version__
+from voxkit.config import Config, to_dict
+from voxkit.errors import UserError
+from voxkit.rundir import CONFIG, read_config, sync_tree, write_atomic
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+WEIGHTS, ASSETS, FORMAT = "model.safetensors", "assets", 1
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A loaded model: `model` is in eval mode, `config` is what its room's config was, `assets` a folder."""
+
+    system: str
+    config: dict[str, Any]
+    model: nn.Module
+    assets: Path
+    path: Path
+
+
+def save(
+    path: Path,
+    system: str,
+    config: Config,
+    state: Mapping[str, Tensor],
+    assets: Mapping[str, Path] | None = None,
+) -> None:
+    """Write a bundle; an older one at `path` is replaced only when the new one is complete.
+
+    Args:
+        system: the room that can build the model, for example "train_am".
+        state: the model's `state_dict()`.
+        assets: small files that the model needs, by the name they get in `assets/`.
+    """
+    from safetensors.torch import save_file
+
+    temporary = path.with_name(f".{path.name}.tmp")
+    shutil.rmtree(temporary, ignore_errors=True)
+    (temporary / ASSETS).mkdir(parents=True)
+    for name, source in (assets or {}).items():
+        shutil.copyfile(source, temporary / ASSETS / name)
+    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
+    save_file(weights, temporary / WEIGHTS)
+    head = {"format": FORMAT, "voxkit": __version__, "system": system, "config": to_dict(config)}
+    write_atomic(temporary / CONFIG, yaml.safe_dump(head, sort_keys=False, allow_unicode=True))
+    sync_tree(temporary)
+    if path.exists():
+        old = path.with_name(f".{path.name}.old")
+        shutil.rmtree(old, ignore_errors=True)
+        os.replace(path, old)
+        os.replace(temporary, path)
+        shutil.rmtree(old)
+    else:
+        os.replace(temporary, path)
+
+
+def load(path: Path, device: str = "cpu") -> Bundle:
+    """Load a bundle from its folder, or from an experiment folder that holds `bundle/`.
+
+    The room named in the bundle builds the model (`voxkit.commands.<system>.model.from_bundle(config, assets)`) and
+    the weights are put in strictly.
+
+    Raises:
+        UserError: no bundle there, an unknown system or format, or weights that do not fit.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    from voxkit.commands import COMMANDS
+
+    path = Path(path)
+    folder = path / "bundle" if (path / "bundle" / CONFIG).exists() else path
+    if not (folder / WEIGHTS).exists():
+        unfinished = (path / "checkpoints").is_dir()
+        raise UserError(
+            f"{path}: holds no trained model" + (" yet: its training has not ended" if unfinished else ""),
+            fix="run the training command again to finish it" if unfinished else "give an experiment or bundle folder",
+        )
+    head = read_config(folder)
+    system = str(head.get("system"))
+    if head.get("format") != FORMAT or system.replace("_", "-") not in COMMANDS:
+        raise UserError(
+            f"{folder}: made by voxkit {head.get('voxkit')} for {system!r} (format {head.get('format')}), "
+            "which this version cannot load",
+            fix="install the voxkit version that made it",
+        )
+    room = importlib.import_module(f"voxkit.commands.{system}.model")
+    model = room.from_bundle(head["config"], folder / ASSETS)
+    try:
+        model.load_state_dict(load_file(folder / WEIGHTS), strict=True)
+    except (RuntimeError, SafetensorError) as error:
+        raise UserError(f"{folder / WEIGHTS}: does not fit the model: {error}", fix="train it again") from error
+    return Bundle(system, head["config"], model.to(device).eval(), folder / ASSETS, folder)

@@ -1,0 +1,88 @@
+"""The command line: reads the lobby, registers each command, and turns errors into exit statuses.
+
+Imports neither torch nor lhotse: `--help` must answer at once.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import Annotated, Any
+
+import typer
+
+from voxkit import __version__
+from voxkit.commands import COMMANDS
+from voxkit.errors import EXIT_INTERRUPTED, EXIT_USER, Interrupted, UserError
+
+app = typer.Typer(
+    name="voxkit",
+    no_args_is_help=True,
+    add_completion=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="voxkit: speech systems from a corpus to a scored result, over Lhotse manifests.",
+    epilog="Each command has --help with examples. Recipes: egs/<corpus>/<task>/run.sh",
+)
+
+
+@app.callback(invoke_without_command=True)
+def voxkit(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False,
+    verbose: Annotated[bool, typer.Option("-v", "--verbose", help="With --version: every package and device.")] = False,
+) -> None:
+    if version:
+        print(f"voxkit {__version__}")
+        if verbose:
+            _print_environment()
+        raise typer.Exit()
+
+
+def _print_environment() -> None:
+    from voxkit.rundir import environment
+
+    found: dict[str, Any] = environment()
+    packages = found.pop("packages")
+    found.pop("voxkit")
+    for name, value in {**found, **packages}.items():
+        print(f"{name} {value}")
+    import torch
+
+    for index in range(torch.cuda.device_count()):
+        print(f"gpu {index} {torch.cuda.get_device_name(index)}")
+    if not torch.cuda.is_available():
+        print("gpu none")
+
+
+def register() -> typer.Typer:
+    """Add every command of the lobby: a function of the room's name, or `app` where the room has verbs."""
+    for name, help_line in COMMANDS.items():
+        room = name.replace("-", "_")
+        module = importlib.import_module(f"voxkit.commands.{room}.command")
+        if hasattr(module, "app"):
+            app.add_typer(module.app, name=name, help=help_line, short_help=help_line, no_args_is_help=True)
+        else:
+            context = getattr(module, "CONTEXT", None)
+            app.command(name, short_help=help_line, context_settings=context)(getattr(module, room))
+    return app
+
+
+def main() -> None:
+    """The `voxkit` entry point: 0 done, 1 a bug (traceback), 2 the user's to mend, 75 stopped and resumable."""
+    try:
+        register()(prog_name="voxkit")
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(EXIT_USER)
+    except Interrupted as stop:
+        print(f"stopped: {stop}", file=sys.stderr)
+        sys.exit(EXIT_INTERRUPTED)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(EXIT_USER)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,303 @@
+"""Folders that describe themselves and are complete or absent.
+
+`output` is for commands that compute something once: the work happens in `<out>.partial/` and is renamed at the end.
+`RunDir` is for training: the folder grows, is locked while in use, and knows the config it was made with.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import platform
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any
+
+import yaml
+
+from voxkit import __version__
+from voxkit.config import Config, diff, to_dict, to_yaml
+from voxkit.errors import UserError
+from voxkit.progress import say
+
+CONFIG, COMMAND, ENVIRONMENT, METRICS, LOCK = (
+    "config.yaml",
+    "command.txt",
+    "env.json",
+    "metrics.jsonl",
+    ".lock",
+)
+
+_PACKAGES = (
+    "torch torchaudio lhotse numpy pydantic typer safetensors sentencepiece soundfile kaldifst kaldi-decoder kaldilm "
+    "kaldingram kaldialign k2 espeakng-loader submitit"
+).split()
+
+
+@dataclass(frozen=True)
+class Output:
+    """Where a data command writes: `work` until all is done, `out` afterwards; `done` if it already is."""
+
+    out: Path
+    work: Path
+    done: bool
+
+
+@contextmanager
+def output(out: Path, command: str, spec: Mapping[str, Any]) -> Iterator[Output]:
+    """Write a folder that is complete or absent.
+
+    Args:
+        out: the folder that will exist when the block has ended without an error.
+        command: the command's name, for `config.yaml`.
+        spec: what decides the content (inputs and settings, plain YAML values); a folder made with another one is
+            refused, and so are leftovers of an interrupted run with another one.
+
+    Yields:
+        `Output`; with `done`, `out` is complete already and the block has nothing to do. Otherwise `work` is an
+        existing folder, holding what an interrupted run with the same spec left behind.
+
+    Raises:
+        UserError: the folder belongs to another spec or to something else, or another process is writing it.
+    """
+    out = Path(out)
+    wanted = {"command": command, "voxkit": __version__, **_plain(spec)}
+    if out.exists() or out.is_symlink():
+        _require_same(out, wanted)
+        say(f"{out}: complete, nothing to do")
+        yield Output(out, out, done=True)
+        return
+    work = out.with_name(out.name + ".partial")
+    try:
+        work.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{work}: cannot create the folder: {error.strerror}", fix="choose another --out") from error
+    with _lock(work):
+        if (work / CONFIG).exists():
+            _require_same(work, wanted)
+        else:
+            write_atomic(work / CONFIG, yaml.safe_dump(wanted, sort_keys=False, allow_unicode=True))
+        try:
+            yield Output(out, work, done=False)
+        except BaseException:
+            if set(os.listdir(work)) <= {CONFIG, LOCK}:  # nothing worth keeping
+                shutil.rmtree(work, ignore_errors=True)
+            raise
+        write_atomic(work / COMMAND, command_line() + "\n")
+        write_atomic(work / ENVIRONMENT, json.dumps(environment(), indent=2) + "\n")
+        (work / LOCK).unlink(missing_ok=True)
+        sync_tree(work)
+        os.replace(work, out)
+        _fsync(out.parent)
+
+
+class RunDir:
+    """An experiment folder: `config.yaml`, `command.txt`, `env.json`, `metrics.jsonl` and what training adds.
+
+    One process at a time holds it. Opening it with another config is refused with the difference shown.
+    """
+
+    def __init__(self, path: Path, lock: IO[str]) -> None:
+        self.path = path
+        self._lock = lock
+        self._metrics = open(path / METRICS, "a", encoding="utf-8", buffering=1)
+
+    @classmethod
+    def open(cls, path: Path, command: str, config: Config, resumable: Sequence[str] = ()) -> RunDir:
+        """Create the folder, or go on in it if it was made with the same config.
+
+        Args:
+            resumable: dotted keys that may change between runs (such as "train.epochs").
+
+        Raises:
+            UserError: another process holds it, it was made with another config, or it cannot be written.
+        """
+        path = Path(path)
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(
+                f"{path}: cannot create the folder: {error.strerror}", fix="choose another --out"
+            ) from error
+        lock = _acquire(path)
+        try:
+            wanted = {"command": command, **to_dict(config)}
+            if (path / CONFIG).exists():
+                changed = [line for line in diff(read_config(path), wanted) if line.split(":")[0] not in resumable]
+                if changed:
+                    raise UserError(
+                        f"{path}: made with another config\n  " + "\n  ".join(changed),
+                        fix="choose another --out, or go back to the old settings to go on in this one",
+                    )
+            elif any(name != LOCK for name in os.listdir(path)):
+                raise UserError(f"{path}: not empty and not an experiment folder", fix="choose another --out")
+            write_atomic(path / CONFIG, f"command: {command}\n" + to_yaml(config))
+            with open(path / COMMAND, "a", encoding="utf-8") as file:
+                file.write(f"# {_now()}\n{command_line()}\n")
+            write_atomic(path / ENVIRONMENT, json.dumps(environment(), indent=2) + "\n")
+            return cls(path, lock)
+        except BaseException:
+            lock.close()
+            raise
+
+    def log(self, **values: Any) -> None:
+        """Append one record to `metrics.jsonl`."""
+        self._metrics.write(json.dumps(values) + "\n")
+
+    def close(self) -> None:
+        self._metrics.close()
+        self._lock.close()
+
+    def __enter__(self) -> RunDir:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """The `config.yaml` of a folder that voxkit made.
+
+    Raises:
+        UserError: there is none, or it is damaged.
+    """
+    file = Path(path) / CONFIG
+    try:
+        loaded = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise UserError(f"{path}: not a folder made by voxkit (no {CONFIG})", fix="check the path") from error
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UserError(f"{file}: cannot be read: {error}", fix="make the folder again") from error
+    if not isinstance(loaded, dict):
+        raise UserError(f"{file}: damaged", fix="make the folder again")
+    return loaded
+
+
+def write_atomic(path: Path, data: str | bytes) -> None:
+    """Write a file that is whole or not there, even if the machine stops."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with open(temporary, "wb") as file:
+            file.write(data.encode() if isinstance(data, str) else data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def sync_tree(folder: Path) -> None:
+    """Flush every file and folder below `folder` to the disk."""
+    for root, _, names in os.walk(folder):
+        for name in names:
+            _fsync(Path(root) / name)
+        _fsync(Path(root))
+
+
+def command_line() -> str:
+    """This process's command, quoted so that a shell takes it back."""
+    return shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
+
+
+def environment() -> dict[str, Any]:
+    """Versions and the machine's shape: what somebody needs to get the same result again."""
+    versions: dict[str, str] = {}
+    for name in _PACKAGES:
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return {
+        "time": _now(),
+        "voxkit": __version__,
+        "git": _git_revision(),
+        "python": platform.python_version(),
+        "platform": f"{platform.system()} {platform.machine()}",
+        "cpus": len(os.sched_getaffinity(0)),
+        "packages": versions,
+    }
+
+
+def _git_revision() -> str | None:
+    here = Path(__file__).resolve().parent.parent
+    if not (here / ".git").exists() or shutil.which("git") is None:
+        return None
+    result = subprocess.run(
+        ["git", "-C", str(here), "describe", "--always", "--dirty", "--abbrev=12"],
+        capture_output=True,
+        text=True,
+    )
+    return result.stdout.strip() or None
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _plain(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """The spec as it reads back from disk, so that tuples, paths and the like compare equal."""
+    return dict(json.loads(json.dumps(spec, default=str)))
+
+
+def _require_same(folder: Path, wanted: Mapping[str, Any]) -> None:
+    if not folder.is_dir():
+        raise UserError(f"{folder}: exists and is not a folder", fix="choose another --out")
+    if not (folder / CONFIG).exists():
+        raise UserError(f"{folder}: exists and was not made by this command", fix="choose another --out")
+    found = read_config(folder)
+    changed = diff(
+        {k: v for k, v in found.items() if k != "voxkit"}, {k: v for k, v in wanted.items() if k != "voxkit"}
+    )
+    if changed:
+        raise UserError(
+            f"{folder}: made with other settings\n  " + "\n  ".join(changed),
+            fix=f"choose another --out, or remove {folder} to make it again",
+        )
+
+
+@contextmanager
+def _lock(folder: Path) -> Iterator[None]:
+    file = _acquire(folder)
+    try:
+        yield
+    finally:
+        file.close()
+
+
+def _acquire(folder: Path) -> IO[str]:
+    """Hold `<folder>/.lock` until the returned file is closed or the process ends, however it ends."""
+    try:
+        file = open(folder / LOCK, "a+", encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"{folder}: cannot be written: {error.strerror}", fix="choose another --out") from error
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        file.seek(0)
+        holder = file.read().strip() or "another process"
+        file.close()
+        raise UserError(f"{folder}: in use by {holder}", fix="wait for it to end, or choose another --out") from error
+    file.truncate(0)
+    file.write(f"process {os.getpid()} on {platform.node()}\n")
+    file.flush()
+    return file
+
+
+def _fsync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -54,7 +54,7 @@ class Output:
 
 
 @contextmanager
-def output(out: Path, command: str, spec: Mapping[str, Any]) -> Iterator[Output]:
+def output(out: Path, command: str, spec: Mapping[str, Any], keep: str | None = None) -> Iterator[Output]:
     """Write a folder that is complete or absent.
 
     Args:
@@ -62,6 +62,8 @@ def output(out: Path, command: str, spec: Mapping[str, Any]) -> Iterator[Output]
         command: the command's name, for `config.yaml`.
         spec: what decides the content (inputs and settings, plain YAML values); a folder made with another one is
             refused, and so are leftovers of an interrupted run with another one.
+        keep: a glob of names that may be in `out` already and stay there beside the result (the parts of a sharded
+            run); `out` is then complete once it has its `config.yaml`, which arrives last.
 
     Yields:
         `Output`; with `done`, `out` is complete already and the block has nothing to do. Otherwise `work` is an
@@ -72,7 +74,7 @@ def output(out: Path, command: str, spec: Mapping[str, Any]) -> Iterator[Output]
     """
     out = Path(out)
     wanted = {"command": command, "voxkit": __version__, **_plain(spec)}
-    if out.exists() or out.is_symlink():
+    if _is_made(out, keep):
         _require_same(out, wanted)
         say(f"{out}: complete, nothing to do")
         yield Output(out, out, done=True)
@@ -83,6 +85,9 @@ def output(out: Path, command: str, spec: Mapping[str, Any]) -> Iterator[Output]
     except OSError as error:
         raise UserError(f"{work}: cannot create the folder: {error.strerror}", fix="choose another --out") from error
     with _lock(work):
+        if _is_made(out, keep):  # another process finished between the look above and the lock
+            shutil.rmtree(work)
+            raise UserError(f"{out}: another process has just made it", fix="run the command again")
         if (work / CONFIG).exists():
             _require_same(work, wanted)
         else:
@@ -95,10 +100,30 @@ def output(out: Path, command: str, spec: Mapping[str, Any]) -> Iterator[Output]
             raise
         write_atomic(work / COMMAND, command_line() + "\n")
         write_atomic(work / ENVIRONMENT, json.dumps(environment(), indent=2) + "\n")
-        (work / LOCK).unlink(missing_ok=True)
         sync_tree(work)
-        os.replace(work, out)
-        _fsync(out.parent)
+        _publish(work, out)
+
+
+def _is_made(out: Path, keep: str | None) -> bool:
+    """Whether `out` exists as more than a place for the parts named by `keep`."""
+    if keep is not None and out.is_dir() and not (out / CONFIG).exists() and any(out.glob(keep)):
+        return False
+    return out.exists() or out.is_symlink()
+
+
+def _publish(work: Path, out: Path) -> None:
+    """Rename `work` to `out`, or move its content into an `out` that holds parts, with `config.yaml` last."""
+    if out.is_dir():
+        for name in [*(set(os.listdir(work)) - {CONFIG, LOCK}), CONFIG]:
+            if (out / name).is_dir():
+                shutil.rmtree(out / name)  # a move that was interrupted
+            os.replace(work / name, out / name)
+        _fsync(out)
+        shutil.rmtree(work)
+    else:
+        os.replace(work, out)  # the lock goes along, so that nobody else can take the folder before it is complete
+        (out / LOCK).unlink(missing_ok=True)
+    _fsync(out.parent)
 
 
 class RunDir:

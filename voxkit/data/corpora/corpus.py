@@ -1,0 +1,64 @@
+"""What a corpus is to `voxkit prepare`: a description, the places it comes from, and a reader of its tables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from voxkit.data.corpora.source import Archive
+from voxkit.errors import Problems
+
+
+@dataclass(frozen=True, slots=True)
+class Utterance:
+    """A stretch of one recording with what is known about it.
+
+    `where` is the `file:line` that it was read from. `start` and `duration` are seconds in the recording; a duration of
+    None means up to its end. `text` is None where the corpus has no transcript (a label then stands in `custom`).
+    """
+
+    id: str
+    path: Path
+    where: str
+    text: str | None = None
+    speaker: str | None = None
+    gender: str | None = None
+    language: str | None = None
+    custom: Mapping[str, Any] = field(default_factory=dict)
+    recording_id: str = ""
+    start: float = 0.0
+    duration: float | None = None
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A corpus as read: its splits, and the small files that it brings (file name -> content)."""
+
+    splits: Mapping[str, Sequence[Utterance]]
+    files: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def ids(self) -> set[str]:
+        """The ids of all utterances; a split may be a part of another."""
+        return {utterance.id for utterances in self.splits.values() for utterance in utterances}
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """A corpus that `voxkit prepare` knows.
+
+    `markers` are alternatives: a folder is taken for the corpus when all files of one alternative are in it.
+    `read(folder, problems)` returns what the tables of the folder say and adds what is wrong with them to `problems`.
+    """
+
+    name: str
+    what: str
+    hours: float
+    licence: str
+    megabytes: int
+    origin: str
+    markers: tuple[tuple[str, ...], ...]
+    read: Callable[[Path, Problems], Prepared]
+    archive: Archive | None = None

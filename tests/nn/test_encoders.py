@@ -1,0 +1,53 @@
+"""Shapes, padding and masks of the shared modules."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from voxkit.nn.recurrent import BiLstm
+from voxkit.nn.specaugment import SpecAugment
+from voxkit.nn.subsampling import ConvSubsampling
+from voxkit.nn.tdnn import Tdnn, padding_mask
+
+
+def test_padding_mask_marks_valid_frames() -> None:
+    assert padding_mask(torch.tensor([1, 3]), 3).tolist() == [[True, False, False], [True, True, True]]
+
+
+@pytest.mark.parametrize("encoder", [Tdnn(16, 5, (1, 2), 0.0), BiLstm(16, 2, 0.0)])
+def test_padding_does_not_reach_valid_frames(encoder: torch.nn.Module) -> None:
+    encoder.eval()
+    x = torch.randn(1, 7, 16)
+    padded = torch.cat([x, torch.full((1, 4, 16), 9.0)], dim=1)
+    short = encoder(x, torch.tensor([7]))
+    long = encoder(padded, torch.tensor([7]))
+    assert torch.allclose(short, long[:, :7], atol=1e-5)
+
+
+@pytest.mark.parametrize("factor", [1, 2, 3, 4])
+@pytest.mark.parametrize("frames", [1, 2, 7, 12])
+def test_subsampling_keeps_every_nth_frame(factor: int, frames: int) -> None:
+    layer = ConvSubsampling(20, 8, factor, 4, 0.0)
+    assert layer(torch.randn(2, frames, 20)).shape == (2, -(-frames // factor), 8)
+
+
+def test_specaugment_masks_in_training_only() -> None:
+    torch.manual_seed(0)
+    layer = SpecAugment(frequency_masks=2, frequency_width=10, time_share=0.3, time_width=10, warp=0.0)
+    x, lengths = torch.ones(8, 100, 40), torch.full((8,), 100)
+    masked = layer(x, lengths)
+    assert 0 < int((masked == 0).sum()) < masked.numel()
+    assert set(masked.unique().tolist()) == {0.0, 1.0}
+    assert layer.eval()(x, lengths) is x
+
+
+def test_warp_moves_a_peak_by_at_most_its_share() -> None:
+    torch.manual_seed(1)
+    layer = SpecAugment(frequency_masks=0, frequency_width=0, time_share=0, time_width=0, warp=0.1)
+    x = torch.zeros(64, 3, 80)
+    x[:, :, 40] = 1.0
+    peaks = layer(x, torch.full((64,), 3)).argmax(-1)
+    assert peaks.min() >= 36
+    assert peaks.max() <= 45
+    assert len(peaks[:, 0].unique()) > 3

@@ -1,0 +1,85 @@
+# What recipes share; source it from egs/<corpus>/<task>/run.sh:
+#
+#   extras="demo"                                # of pyproject.toml, beside the core
+#   . "$(dirname "${BASH_SOURCE[0]}")/../../../tools/recipe.sh"
+#   if stage 1 "Prepare"; then voxkit prepare ...; fi
+#   finish "$exp"/seed*/decode/score.txt         # prints the headline lines and writes RESULTS.md
+#
+# Gives: $here $root $data $exp $seeds $num_jobs $smoke; runs from any directory. Commands resume and skip what is
+# complete, so running a recipe again goes on where it stopped.
+set -euo pipefail
+
+here=$(cd "$(dirname "${BASH_SOURCE[1]}")" && pwd)
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+recipe_command="bash ${here#"$root"/}/$(basename "${BASH_SOURCE[1]}")${*:+ $*}"
+
+usage() {
+    cat <<EOF
+Usage: bash ${here#"$root"/}/run.sh [options]
+  --stage N          start at stage N (default 0)
+  --stop-stage N     stop after stage N
+  --num-jobs N       processes for data commands (default: the number of cores)
+  --seeds "S ..."    train once with each seed (default "${default_seeds:-0}")
+  --smoke            a tiny run that shows that every stage works
+  --data DIR         folder for prepared data (default: data beside the recipe)
+  --exp DIR          folder for experiments (default: exp beside the recipe)
+${options_help:-}
+EOF
+}
+
+first_stage=0 last_stage=1000 num_jobs=$(nproc) seeds=${default_seeds:-0} smoke=no data="" exp=""
+need() { [ $# -ge 2 ] || { echo "error: $1 needs a value" >&2; exit 2; }; }
+while [ $# -gt 0 ]; do
+    case $1 in
+        --stage) need "$@"; first_stage=$2; shift 2 ;;
+        --stop-stage) need "$@"; last_stage=$2; shift 2 ;;
+        --num-jobs) need "$@"; num_jobs=$2; shift 2 ;;
+        --seeds) need "$@"; seeds=$2; shift 2 ;;
+        --data) need "$@"; data=$2; shift 2 ;;
+        --exp) need "$@"; exp=$2; shift 2 ;;
+        --smoke) smoke=yes; shift ;;
+        -h | --help) usage; exit 0 ;;
+        *) echo "error: unknown option $1" >&2; usage >&2; exit 2 ;;
+    esac
+done
+for number in "$first_stage" "$last_stage" "$num_jobs" $seeds; do
+    case $number in "" | *[!0-9]*) echo "error: not a whole number: $number" >&2; exit 2 ;; esac
+done
+[ -n "$seeds" ] || { echo "error: --seeds is empty" >&2; exit 2; }
+suffix=""
+if [ $smoke = yes ]; then suffix=_smoke; seeds=${seeds%% *}; fi
+data=$(realpath -m "${data:-$here/data$suffix}")
+exp=$(realpath -m "${exp:-$here/exp$suffix}")
+
+bash "$root/tools/setup.sh" ${extras:-}
+PATH=${VOXKIT_VENV:-$root/.venv}/bin:$PATH
+export OMP_NUM_THREADS=${OMP_NUM_THREADS:-$(nproc)}
+mkdir -p "$data" "$exp/.stages"
+
+# stage N TITLE: true if the stage is asked for; keeps the wall time of each.
+current_stage=""
+stage() {
+    stage_end
+    if [ "$1" -lt "$first_stage" ] || [ "$1" -gt "$last_stage" ]; then return 1; fi
+    current_stage=$1 stage_title=$2 stage_start=$(date +%s.%N)
+    echo "stage $1: $2" >&2
+}
+stage_end() {
+    if [ -n "$current_stage" ]; then
+        # A stage that found its work done took no time of its own: the longest time it ever took is kept.
+        awk -v a="$stage_start" -v b="$(date +%s.%N)" -v f="$exp/.stages/$current_stage" -v t="$stage_title" \
+            'BEGIN { now = b - a; getline line < f; split(line, old, "\t"); if (now < old[1]) now = old[1];
+                     close(f); printf "%.1f\t%s\n", now, t > f }'
+        current_stage=""
+    fi
+}
+
+# finish FILE ...: the metric lines (%NAME value [...] path) of the files are the headline; a full run writes
+# RESULTS.md beside the recipe, a smoke run beside its experiments.
+finish() {
+    stage_end
+    local target=$here/RESULTS.md
+    if [ $smoke = yes ]; then target=$exp/RESULTS.md; fi
+    python "$root/tools/results.py" --recipe "$here" --exp "$exp" --seeds "$seeds" --command "$recipe_command" \
+        --out "$target" "$@"
+}

@@ -1,0 +1,79 @@
+"""Write a recipe's RESULTS.md from what the run left behind, and print its headline lines.
+
+The headline are the `%NAME value [...] path` lines of the files given, in their order. Pictures and tables that the
+recipe wants shown lie in `<exp>/results/` (`*.md` is included as it is, `*.png` is copied beside RESULTS.md).
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+from pathlib import Path
+
+from voxkit.rundir import environment
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--recipe", type=Path, required=True)
+    parser.add_argument("--exp", type=Path, required=True)
+    parser.add_argument("--seeds", required=True)
+    parser.add_argument("--command", required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("files", type=Path, nargs="+")
+    args = parser.parse_args()
+    lines = [
+        line.replace(str(args.recipe) + "/", "")
+        for file in args.files
+        for line in file.read_text(encoding="utf-8").splitlines()
+        if line.startswith("%")
+    ]
+    stages = sorted((args.exp / ".stages").iterdir(), key=lambda path: int(path.name))
+    times = [(path.name, *path.read_text(encoding="utf-8").rstrip("\n").split("\t")) for path in stages]
+    found = environment()
+    versions = {"voxkit": found["voxkit"], "git": found["git"], "python": found["python"], **found["packages"]}
+    text = [
+        f"# {args.recipe.parent.name}/{args.recipe.name}",
+        "",
+        f"Total wall time {clock(sum(float(seconds) for _, seconds, _ in times))} on {found['cpus']} cores.",
+        "",
+        "```",
+        *lines,
+        "```",
+        "",
+        *extras(args.exp / "results", args.out.parent),
+        "## How",
+        "",
+        f"- Command: `{args.command}`, seeds {args.seeds}, finished {found['time']}",
+        f"- Versions: {', '.join(f'{name} {version}' for name, version in versions.items())}",
+        f"- Machine: {found['platform']}, {found['cpus']} cores",
+        "",
+        "| stage | wall time |",
+        "|---|---|",
+        *[f"| {number} {title} | {clock(float(seconds))} |" for number, seconds, title in times],
+        "",
+    ]
+    args.out.write_text("\n".join(text), encoding="utf-8")
+    print("\n".join(lines))
+
+
+def extras(folder: Path, beside: Path) -> list[str]:
+    """The tables and pictures of a run as Markdown."""
+    text: list[str] = []
+    for file in sorted(folder.glob("*.md")):
+        text += [file.read_text(encoding="utf-8").strip(), ""]
+    for picture in sorted(folder.glob("*.png")):
+        target = beside / "pictures" / picture.name
+        target.parent.mkdir(exist_ok=True)
+        shutil.copyfile(picture, target)
+        text += [f"![{picture.stem.replace('_', ' ')}](pictures/{picture.name})", ""]
+    return text
+
+
+def clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+if __name__ == "__main__":
+    main()

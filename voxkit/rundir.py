@@ -132,14 +132,16 @@ class RunDir:
     One process at a time holds it. Opening it with another config is refused with the difference shown.
     """
 
-    def __init__(self, path: Path, lock: IO[str]) -> None:
+    def __init__(self, path: Path, lock: IO[str], metrics: Path) -> None:
         self.path = path
         self._lock = lock
-        self._metrics = open(path / METRICS, "a", encoding="utf-8", buffering=1)
+        self._metrics = open(metrics, "a", encoding="utf-8", buffering=1)
 
     @classmethod
     def open(cls, path: Path, command: str, config: Config, resumable: Sequence[str] = ()) -> RunDir:
         """Create the folder, or go on in it if it was made with the same config.
+
+        Of the processes that torchrun starts, the first one (rank 0) does so for all; the others write nothing.
 
         Args:
             resumable: dotted keys that may change between runs (such as "train.epochs").
@@ -154,6 +156,9 @@ class RunDir:
             raise UserError(
                 f"{path}: cannot create the folder: {error.strerror}", fix="choose another --out"
             ) from error
+        if int(os.environ.get("RANK", "0")) > 0:
+            nowhere = Path(os.devnull)
+            return cls(path, open(nowhere), nowhere)
         lock = _acquire(path)
         try:
             wanted = {"command": command, **to_dict(config)}
@@ -170,7 +175,7 @@ class RunDir:
             with open(path / COMMAND, "a", encoding="utf-8") as file:
                 file.write(f"# {_now()}\n{command_line()}\n")
             write_atomic(path / ENVIRONMENT, json.dumps(environment(), indent=2) + "\n")
-            return cls(path, lock)
+            return cls(path, lock, path / METRICS)
         except BaseException:
             lock.close()
             raise

@@ -1,8 +1,8 @@
 """Checkpoints that are whole or not there.
 
 `checkpoints/step-N/` holds `state.json` (the place in training), tensors as safetensors, and the rest as `.pt` files
-that load with `weights_only=True`. A folder is written as `step-N.tmp/`, flushed to the disk and renamed; removing starts
-with a rename too. So a folder without `.tmp` is complete, whenever the process was killed.
+that load with `weights_only=True`. A folder is written as `step-N.tmp/`, flushed to the disk and renamed; removing
+starts with a rename too. So a folder without `.tmp` is complete, whenever the process was killed.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
@@ -19,7 +19,7 @@ from torch import Tensor
 
 from voxkit.errors import UserError
 
-PATIENCE = timedelta(hours=12)  # the others wait while the first process scores; a process that dies is noticed at once
+PATIENCE = timedelta(hours=12)  # the others wait while the first process scores; one that dies is noticed at once
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,7 @@ class World:
     rank: int
     size: int
     device: torch.device
+    group: dist.ProcessGroup | None = None
 
     @property
     def main(self) -> bool:
@@ -36,21 +37,21 @@ class World:
         return self.rank == 0
 
     def sum(self, values: Tensor) -> Tensor:
-        """Add up `values` over all processes, in place; every process gets the same bits."""
+        """Add up `values`, on the CPU, over all processes, in place; every process gets the same bits."""
         if self.size > 1:
-            dist.all_reduce(values)
+            dist.all_reduce(values, group=self.group)
         return values
 
     def any(self, flag: bool) -> bool:
         """True everywhere if it is anywhere."""
-        return bool(self.sum(torch.tensor(float(flag), device=self.device)) > 0)
+        return bool(self.sum(torch.tensor(float(flag))) > 0)
 
     def gather(self, value: Any) -> list[Any]:
         """The values of all processes, by rank."""
         if self.size == 1:
             return [value]
         values: list[Any] = [None] * self.size
-        dist.all_gather_object(values, value)
+        dist.all_gather_object(values, value, group=self.group)
         return values
 
 
@@ -74,9 +75,10 @@ def joined(device: str) -> Iterator[World]:
     missing = [name for name in ("RANK", "MASTER_ADDR", "MASTER_PORT") if name not in os.environ]
     if missing:
         raise UserError(f"WORLD_SIZE is {size} but {', '.join(missing)} not set", fix="start it with torchrun")
-    dist.init_process_group("nccl" if here.device.type == "cuda" else "gloo", timeout=PATIENCE)
+    dist.init_process_group("nccl" if here.device.type == "cuda" else "gloo")
     try:
-        yield here
+        # Gradients travel in the default group. What the processes agree on travels beside them, and may take its time.
+        yield replace(here, group=dist.new_group(backend="gloo", timeout=PATIENCE))
     finally:
         dist.destroy_process_group()
 

@@ -91,24 +91,25 @@ class Supervised:
         sums, parts, seen = self._differentiate(group)
         self.strategy.gradients(self.model)
         gradients = [p.grad for p in self.parameters if p.grad is not None]
-        norm = get_total_norm(gradients).double()
-        mine = sums[1].clone()
-        # One exchange tells every process all it must agree on: the loss, its weight, whether to skip, whether to stop.
-        facts = torch.stack([*sums, (~norm.isfinite()).double(), torch.full_like(norm, stop), *parts.values()])
-        facts = self.world.sum(facts)
-        divisor = facts[1] if self.strategy.shared else mine
-        norm = norm / divisor
-        total, weight, examples, infinite, stops, *extra, norm_now = torch.cat([facts, norm[None]]).tolist()
-        finite = math.isfinite(total) and weight > 0 and not infinite
+        norm = get_total_norm(gradients).to(sums[0])
+        mine = torch.stack(
+            [*sums, (~norm.isfinite()).to(norm), torch.full_like(norm, stop), *parts.values(), norm]
+        ).cpu()
+        # One exchange tells all processes what they must agree on: the mean loss, whether to skip, whether to stop.
+        facts = self.world.sum(mine[:-1].clone())
+        total, weight, examples, infinite, stops, *extra = facts.tolist()
+        divisor = weight if self.strategy.shared else mine[1].item()
+        norm_of_mean = mine[-1].item() / divisor if divisor else math.nan
         rate = self.config.lr * factor(self.config, number, self.horizon)
-        if finite:
-            clip = self.config.clip_norm / norm if self.config.clip_norm else torch.ones_like(norm)
-            torch._foreach_mul_(gradients, (clip.clamp(max=1.0) / divisor).to(torch.float32))
+        finite = math.isfinite(total) and weight > 0 and not infinite
+        if finite and divisor:
+            clip = self.config.clip_norm / norm_of_mean if self.config.clip_norm and norm_of_mean else 1.0
+            torch._foreach_mul_(gradients, min(clip, 1.0) / divisor)
             for settings in self.optimizer.param_groups:
                 settings["lr"] = rate
             self.optimizer.step()
             self.strategy.weights(self.model, number)
-        else:
+        elif not finite:
             for buffer, old in zip(self.model.buffers(), before, strict=True):
                 buffer.copy_(old)
         self.optimizer.zero_grad(set_to_none=True)
@@ -120,7 +121,7 @@ class Supervised:
             finite,
             stops > 0,
             rate,
-            norm_now,
+            norm_of_mean,
             dict(zip(parts, extra, strict=True)),
             suspects,
         )

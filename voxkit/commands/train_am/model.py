@@ -1,0 +1,95 @@
+"""The acoustic model: normalise, subsample, encode, and say log posteriors of the units."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from voxkit.commands.train_am.command import ModelConfig, TrainAm
+from voxkit.config import from_mapping
+from voxkit.data.lang import Lang
+from voxkit.nn.recurrent import BiLstm
+from voxkit.nn.specaugment import SpecAugment
+from voxkit.nn.subsampling import ConvSubsampling
+from voxkit.nn.tdnn import Tdnn, padding_mask
+
+
+class Conformer(nn.Module):
+    """torchaudio's Conformer (Gulati et al. 2020) behind the interface of our encoders."""
+
+    def __init__(self, width: int, layers: int, heads: int, kernel: int, dropout: float) -> None:
+        super().__init__()
+        from torchaudio.models import Conformer as Encoder
+
+        self.encoder = Encoder(width, heads, 4 * width, layers, kernel, dropout=dropout, convolution_first=True)
+
+    def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
+        """(B, T, C), (B,) -> (B, T, C)."""
+        return self.encoder(x, lengths)[0]
+
+
+class AcousticModel(nn.Module):
+    """Features to log posteriors of V units, the blank at 0.
+
+    Args:
+        features: F, channels of the input.
+        vocabulary: V.
+        frame_shift: seconds between two input frames.
+    """
+
+    def __init__(self, config: ModelConfig, features: int, vocabulary: int, frame_shift: float) -> None:
+        super().__init__()
+        self.config = config
+        self.frame_shift = frame_shift * config.subsampling
+        self.register_buffer("mean", torch.zeros(features))
+        self.register_buffer("deviation", torch.ones(features))
+        self.mean: Tensor
+        self.deviation: Tensor
+        augment = config.spec_augment
+        self.augment = SpecAugment(
+            augment.frequency_masks, augment.frequency_width, augment.time_share, augment.time_width, augment.warp
+        )
+        self.subsample = ConvSubsampling(features, config.width, config.subsampling, config.channels, config.dropout)
+        self.encoder: nn.Module
+        if config.encoder == "tdnn":
+            self.encoder = Tdnn(config.width, config.kernel, config.dilations, config.dropout)
+        elif config.encoder == "conformer":
+            self.encoder = Conformer(config.width, config.layers, config.heads, config.kernel, config.dropout)
+        else:
+            self.encoder = BiLstm(config.width, config.layers, config.dropout)
+        self.output = nn.Linear(config.width, vocabulary)
+
+    def output_length(self, lengths: Tensor) -> Tensor:
+        """How many output frames an input of so many frames gives."""
+        return torch.div(lengths + self.config.subsampling - 1, self.config.subsampling, rounding_mode="floor")
+
+    def forward(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, T, F), (B,) -> log posteriors (B, T', V) and their lengths (B,)."""
+        mask = padding_mask(lengths, features.shape[1]).unsqueeze(2)
+        x = (features - self.mean) / self.deviation
+        if self.config.normalize == "utterance":
+            x = x - (x * mask).sum(1, keepdim=True) / lengths.view(-1, 1, 1)
+        x = self.augment(x, lengths) * mask
+        x = self.subsample(x)
+        lengths = self.output_length(lengths)
+        x = self.encoder(x, lengths)
+        return nn.functional.log_softmax(self.output(x).float(), dim=-1), lengths
+
+
+def from_bundle(config: Mapping[str, Any], assets: Path) -> AcousticModel:
+    """An untrained model of the bundle's shape."""
+    trained = from_mapping(TrainAm, config, "the bundle's config")
+    vocabulary = len(Lang.load(assets).tokens)
+    return build(trained, vocabulary)
+
+
+def build(config: TrainAm, vocabulary: int) -> AcousticModel:
+    """An untrained model for V units."""
+    from voxkit.data.features import Extractor
+
+    extractor = Extractor(config.features)
+    return AcousticModel(config.model, extractor.dim, vocabulary, config.features.frame_shift)

@@ -55,7 +55,7 @@ class DDP:
         if world.size == 1 or not any(p.requires_grad for p in model.parameters()):
             return model
         wrapped = DistributedDataParallel(model, device_ids=[world.device] if world.device.type == "cuda" else None)
-        wrapped.register_comm_hook(None, _sum)
+        wrapped.register_comm_hook(None, lambda _, bucket: _sum(bucket.buffer()))
         return wrapped
 
     def micro_batch(self, model: nn.Module, last: bool) -> AbstractContextManager[Any]:
@@ -74,6 +74,6 @@ class DDP:
         pass
 
 
-def _sum(_: object, bucket: Any) -> torch.futures.Future[Tensor]:
-    reduced = dist.all_reduce(bucket.buffer(), async_op=True)
+def _sum(gradients: Tensor) -> torch.futures.Future[Tensor]:
+    reduced = dist.all_reduce(gradients, async_op=True)
     return reduced.get_future().then(lambda future: future.value()[0])

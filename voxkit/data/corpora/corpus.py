@@ -10,13 +10,16 @@ from typing import Any
 from voxkit.data.corpora.source import Archive
 from voxkit.errors import Problems
 
+Aligned = tuple[str, float, float]  # symbol, start [s], duration [s]
+
 
 @dataclass(frozen=True, slots=True)
 class Utterance:
     """A stretch of one recording with what is known about it.
 
     `where` is the `file:line` that it was read from. `start` and `duration` are seconds in the recording; a duration of
-    None means up to its end. `text` is None where the corpus has no transcript (a label then stands in `custom`).
+    None means up to its end; `alignment` has its tiers (word, phone). `text` is None where the corpus has no transcript
+    (a label then stands in `custom`).
     """
 
     id: str
@@ -27,6 +30,7 @@ class Utterance:
     gender: str | None = None
     language: str | None = None
     custom: Mapping[str, Any] = field(default_factory=dict)
+    alignment: Mapping[str, Sequence[Aligned]] = field(default_factory=dict)
     recording_id: str = ""
     start: float = 0.0
     duration: float | None = None
@@ -38,11 +42,6 @@ class Prepared:
 
     splits: Mapping[str, Sequence[Utterance]]
     files: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def ids(self) -> set[str]:
-        """The ids of all utterances; a split may be a part of another."""
-        return {utterance.id for utterances in self.splits.values() for utterance in utterances}
 
 
 @dataclass(frozen=True)

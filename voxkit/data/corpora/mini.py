@@ -1,0 +1,264 @@
+"""`mini`, the embedded corpus: voice commands, spelled names and numbers, spoken on the spot by espeak-ng.
+
+Sentences and voices of `dev` and `test` do not occur in `train`. A sentence's part is a fixed function of its text, and
+the voice variants are divided over the parts; a speaker is a dialect with a variant. Everything follows from the seed.
+"""
+
+from __future__ import annotations
+
+import random
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from voxkit.config import Config
+from voxkit.data.corpora import espeak, mini_lexicon, writing
+from voxkit.data.corpora.corpus import Prepared, Utterance
+from voxkit.data.corpora.mini_grammar import Grammar, Sentence, part_of
+from voxkit.data.corpora.mini_speech import Order, Spoken, speak_all
+from voxkit.errors import Problems, UserError
+
+PARTS = ("train", "dev", "test")
+DIALECTS = ("en-us", "en-gb", "en-gb-scotland", "en-029", "en-gb-x-rp", "en-gb-x-gbclan", "en-us-nyc")
+WOMEN = (
+    "f1", "f2", "f3", "f4", "f5", "Annie", "belinda", "linda", "grandma", "aunty", "Alicia", "Andrea", "steph",
+)  # fmt: skip
+MEN = (
+    "m1", "m2", "m3", "m4", "m5", "m6", "m7", "m8", "adam", "Alex", "Andy", "benjamin", "boris", "Denis", "Diogo", "ed",
+    "edward", "Gene", "grandpa", "Henrique", "Hugo", "iven3", "john", "Lee", "marcelo", "Mario", "max", "Michael",
+    "michel", "miguel", "Mike", "norbert", "pablo", "paul", "quincy", "Reed", "rob", "robert", "sandro", "travis",
+)  # fmt: skip
+PATIENCE = 300_000  # sentences drawn before saying that there are not enough
+
+Range = tuple[float, float]
+
+
+class MiniConfig(Config):
+    """The embedded corpus."""
+
+    hours: float = Field(1.0, gt=0, le=1000, description="speech in all parts together, about [h]")
+    dev_share: float = Field(0.05, ge=0, le=0.4, description="share of dev")
+    test_share: float = Field(0.1, ge=0, le=0.4, description="share of test")
+    seed: int = Field(1, ge=0, description="everything follows from it")
+    vocabulary: int = Field(450, ge=400, le=50_000, description="different words, about; more means more names")
+    lm_sentences: int = Field(
+        20_000, ge=0, le=10_000_000, description="further training sentences, not spoken, in text_train.txt"
+    )
+    dialects: tuple[str, ...] = Field(
+        DIALECTS[:6], min_length=1, description="English dialects of espeak-ng, each with its own phones"
+    )
+    variants: tuple[str, ...] = Field(
+        WOMEN + MEN, min_length=3, description="voice variants of espeak-ng; the parts get different ones"
+    )
+    rate: Range = Field((145, 195), description="speaking rate, from and to [words/min]")
+    pitch: Range = Field((35, 65), description="pitch, from and to (50 is the voice's own, 0 to 100)")
+    noises: tuple[Literal["white", "pink", "babble"], ...] = Field(
+        ("white", "pink", "babble"), min_length=1, description="kinds of noise: white, pink, babble"
+    )
+    clean: float = Field(0.2, ge=0, le=1, description="share of utterances without noise")
+    snr: Range = Field((10, 40), description="signal-to-noise ratio, from and to [dB]")
+    gain: Range = Field((-20, -1), description="peak level below full scale, from and to [dB]")
+    sampling_rate: Literal[8000, 16000, 22050] = Field(16000, description="[Hz]")
+    stress: bool = Field(False, description="keep the stress marks of the phones")
+    prune: float = Field(
+        0.03, ge=0, le=1, description="pronunciations rarer than this, relative to the word's first, are left out"
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> MiniConfig:
+        limits = {"rate": (80, 450), "pitch": (0, 100), "snr": (-20, 100), "gain": (-60, 0)}
+        for name, (least, most) in limits.items():
+            low, high = getattr(self, name)
+            if not least <= low <= high <= most:
+                raise ValueError(f"{name}: [{low}, {high}] is no range within {least} to {most}")
+        for name in ("dialects", "variants"):
+            if len(set(getattr(self, name))) < len(getattr(self, name)):
+                raise ValueError(f"{name}: one is named twice")
+        return self
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What will be spoken (by part), the sentences behind it, and the text for a language model."""
+
+    orders: Mapping[str, Sequence[Order]]
+    sentences: Mapping[str, Sequence[Sentence]]
+    lm_text: Sequence[str]
+    words: Sequence[str]
+
+
+def prepare(config: MiniConfig, work: Path, out: Path, jobs: int, problems: Problems) -> writing.Sizes:
+    """Speak the corpus in `work` and write its manifests, with the audio under `out`, where `work` will be moved.
+
+    Raises:
+        UserError: espeak-ng is not there or lacks a voice, or the grammar has not enough sentences.
+    """
+    check_voices(config)
+    plan = make_plan(config)
+    orders = [order for part in PARTS for order in plan.orders[part]]
+    spoken = speak_all(orders, work / "audio", work / "parts", config.sampling_rate, config.stress, jobs)
+    prepared = Prepared(dict(_utterances(plan, spoken, work)), _files(config, plan, spoken))
+    sizes = writing.write(prepared, work, problems, home=out)
+    shutil.rmtree(work / "parts")
+    return sizes
+
+
+def check_voices(config: MiniConfig) -> None:
+    """Raise UserError if espeak-ng is not installed or lacks a dialect or variant of the config."""
+    known = espeak.variants()
+    unknown = [variant for variant in config.variants if variant not in known]
+    if unknown:
+        raise UserError(f"espeak-ng has no variant {', '.join(unknown)}", fix=f"variants: {' '.join(sorted(known))}")
+    for dialect in config.dialects:
+        espeak.Speaker.get().set_voice(dialect)
+
+
+def make_plan(config: MiniConfig) -> Plan:
+    """Everything that chance decides, from the seed alone."""
+    sentences, lm_text, words = _sentences(config)
+    rng = random.Random(config.seed)
+    voices = divide(config.variants)
+    orders = {
+        part: [_order(config, part, n, s, voices[part], rng) for n, s in enumerate(sentences[part])] for part in PARTS
+    }
+    return Plan(orders, sentences, lm_text, words)
+
+
+def divide(variants: Sequence[str]) -> dict[str, list[str]]:
+    """Variants of the parts, women and men alike: of every eight, the third goes to dev, the sixth to test.
+
+    With fewer than eight of a kind, the first goes to test and the second to dev, as long as some are left to train.
+    """
+    parts: dict[str, list[str]] = {part: [] for part in PARTS}
+    for group in ([v for v in variants if v in WOMEN], [v for v in variants if v not in WOMEN]):
+        places = {2: "dev", 5: "test"} if len(group) >= 8 else {0: "test", 1: "dev"} if len(group) >= 3 else {}
+        for index, variant in enumerate(group):
+            parts[places.get(index % 8, "train")].append(variant)
+    if not parts["dev"]:  # two of a kind and one of the other, or the like
+        parts["test"], parts["dev"], parts["train"] = parts["train"][:1], parts["train"][1:2], parts["train"][2:]
+    return parts
+
+
+def _sentences(config: MiniConfig) -> tuple[dict[str, list[Sentence]], list[str], list[str]]:
+    """The sentences of each part, the text for a language model, and all words of the grammar.
+
+    Words of dev and test occur in the training text. Sentences of dev and test are spoken once, those of train may come
+    again in large corpora.
+    """
+    grammar = Grammar(config.vocabulary, config.seed)
+    shares = {"train": 1 - config.dev_share - config.test_share, "dev": config.dev_share, "test": config.test_share}
+    wanted = {part: 3600 * config.hours * share for part, share in shares.items()}
+    chosen: dict[str, list[Sentence]] = {part: [] for part in PARTS}
+    candidates: dict[str, dict[str, Sentence]] = {"dev": {}, "test": {}}
+    lm_text: list[str] = []
+    while wanted["train"] > 0 or len(lm_text) < config.lm_sentences:
+        sentence = grammar.draw()
+        part = part_of(sentence.text, config.dev_share, config.test_share)
+        if part != "train":
+            candidates[part].setdefault(sentence.text, sentence)
+        elif wanted["train"] > 0:
+            chosen["train"].append(sentence)
+            wanted["train"] -= _seconds(sentence, config)
+        else:
+            lm_text.append(sentence.text)
+    text = [sentence.text for sentence in chosen["train"]] + lm_text
+    known = {word for line in text for word in line.split()}
+    for part, pool in candidates.items():
+        drawn = 0
+        waiting = list(pool.values())
+        while wanted[part] > 0:
+            while not waiting:
+                sentence = grammar.draw()
+                drawn += 1
+                if drawn > PATIENCE:
+                    raise UserError(
+                        f"not enough different sentences for {config.hours} hours of {part}",
+                        fix="ask for fewer hours, a larger vocabulary or more lm_sentences",
+                    )
+                if part_of(sentence.text, config.dev_share, config.test_share) == part and sentence.text not in pool:
+                    pool[sentence.text] = sentence
+                    waiting.append(sentence)
+            sentence = waiting.pop(0)
+            if known.issuperset(sentence.words):
+                chosen[part].append(sentence)
+                wanted[part] -= _seconds(sentence, config)
+    return chosen, text, grammar.words()
+
+
+def _seconds(sentence: Sentence, config: MiniConfig) -> float:
+    """About how long a sentence will be [s]; letters and digits said one by one take longer than they look."""
+    letters = len(sentence.text) + 2.0 * len(sentence.spelled)
+    return 0.7 + 0.06 * letters * 170 / (sum(config.rate) / 2)
+
+
+def _order(
+    config: MiniConfig, part: str, number: int, sentence: Sentence, variants: Sequence[str], rng: random.Random
+) -> Order:
+    dialect = config.dialects[number % len(config.dialects)]
+    variant = rng.choice(variants)
+    noise = "none" if rng.random() < config.clean else rng.choice(config.noises)
+    return Order(
+        id=f"{dialect}-{variant}-{part}{number:06d}",
+        words=sentence.words,
+        spoken=tuple(
+            mini_lexicon.LETTER_A if word == "a" and at in sentence.spelled else word
+            for at, word in enumerate(sentence.words)
+        ),
+        dialect=dialect,
+        variant=variant,
+        rate=round(rng.uniform(*config.rate)),
+        pitch=round(rng.uniform(*config.pitch)),
+        lead=round(rng.uniform(0.1, 0.35), 2),
+        trail=round(rng.uniform(0.1, 0.35), 2),
+        noise=noise,
+        snr=round(rng.uniform(*config.snr), 1),
+        gain=round(rng.uniform(*config.gain), 1),
+        seed=rng.getrandbits(48),
+    )
+
+
+def _utterances(plan: Plan, spoken: Sequence[Spoken], folder: Path) -> Iterator[tuple[str, list[Utterance]]]:
+    results = iter(spoken)
+    for part in PARTS:
+        utterances = []
+        for order, sentence in zip(plan.orders[part], plan.sentences[part], strict=True):
+            result = next(results)
+            path = folder / "audio" / f"{order.id}.flac"
+            utterances.append(
+                Utterance(
+                    id=order.id,
+                    path=path,
+                    where=str(path),
+                    text=sentence.text,
+                    speaker=f"{order.dialect}-{order.variant}",
+                    gender="female" if order.variant in WOMEN else "male",
+                    language=order.dialect,
+                    custom={**sentence.custom(), **_conditions(order)},
+                    alignment={"word": result.words, "phone": result.phones},
+                )
+            )
+        yield part, utterances
+
+
+def _conditions(order: Order) -> dict[str, Any]:
+    """How an utterance was spoken; without noise there is no `snr`."""
+    shown = {key: getattr(order, key) for key in ("dialect", "variant", "rate", "pitch", "noise", "snr", "gain")}
+    return {key: value for key, value in shown.items() if key != "snr" or order.noise != "none"}
+
+
+def _files(config: MiniConfig, plan: Plan, spoken: Sequence[Spoken]) -> dict[str, str]:
+    """`lexicon.txt` over all dialects, `lexicon_<dialect>.txt`, `text_train.txt`."""
+    files = {"text_train.txt": "".join(f"{line}\n" for line in plan.lm_text)}
+    everywhere = []
+    train = list(zip(plan.orders["train"], spoken, strict=False))
+    for dialect in config.dialects:
+        heard = mini_lexicon.count((o.words, s.pronunciations) for o, s in train if o.dialect == dialect)
+        here = mini_lexicon.merge(mini_lexicon.alone(plan.words, dialect, config.stress), heard)
+        files[f"lexicon_{dialect}.txt"] = mini_lexicon.render(here, config.prune)
+        everywhere.append(here)
+    files["lexicon.txt"] = mini_lexicon.render(mini_lexicon.merge(*everywhere), config.prune)
+    return files

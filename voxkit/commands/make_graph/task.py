@@ -1,0 +1,216 @@
+"""From a lexicon and text to a lang folder."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from voxkit.commands.make_graph.command import MakeGraph
+from voxkit.config import to_dict
+from voxkit.data.lang import BACKOFF, EPSILON, GRAPH, PIECES, Lang, train_pieces
+from voxkit.data.lexicon import BLANK, RESERVED_WORDS, Lexicon
+from voxkit.data.text import normaliser
+from voxkit.decode import graph
+from voxkit.decode.arpa import UNKNOWN, Arpa
+from voxkit.errors import Problems, UserError
+from voxkit.progress import say
+from voxkit.rundir import output
+
+Sentences = list[list[str]]
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """The files that a lang folder is made from."""
+
+    lexicon: Path | None = None
+    text: Path | None = None
+    arpa: Path | None = None
+    dev_text: Path | None = None
+
+
+@dataclass(frozen=True)
+class Missing:
+    """Words without a pronunciation: how often each occurs, and how much of the text that is."""
+
+    counts: dict[str, int]
+    share: float
+
+
+def make(config: MakeGraph, inputs: Inputs, out: Path, max_bad: float = 0.0) -> None:
+    """Write the lang folder `out` and print its `%OOV` and `%PPL` lines.
+
+    Raises:
+        UserError: inputs that do not go together, or more than `config.max_oov` of the text without pronunciation.
+        DataError: bad lines in the lexicon (more than the share `max_bad`), the text or the language model.
+    """
+    if config.units == "phone" and inputs.lexicon is None:
+        raise UserError("phones need a lexicon", fix="give --lexicon FILE, or --units char or bpe")
+    if config.units != "phone" and inputs.text is None and inputs.arpa is None:
+        raise UserError(f"{config.units} units are learnt from words", fix="give --text FILE or --arpa FILE")
+    spec = {"settings": to_dict(config), "max_bad": max_bad, **_digests(inputs)}
+    with output(out, "make-graph", spec) as folder:
+        if folder.done:
+            return
+        lines = _make(config, inputs, folder.work, out, max_bad)
+        (folder.work / "summary.txt").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    for line in lines:
+        print(line)
+    say(f"lang folder: {out}")
+
+
+def _make(config: MakeGraph, inputs: Inputs, work: Path, out: Path, max_bad: float) -> list[str]:
+    normalise = normaliser(config.normaliser)
+    text = read_sentences(inputs.text, normalise) if inputs.text else []
+    lm = Arpa.read(inputs.arpa, normalise) if inputs.arpa else None
+    counts = Counter(word for sentence in text for word in sentence)
+    if inputs.lexicon and config.units == "phone":
+        lexicon = Lexicon.read(
+            inputs.lexicon,
+            word=normalise,
+            strip_stress=config.strip_stress,
+            max_bad=max_bad,
+            rejected=work / "rejected.jsonl",
+        )
+        lang = _lang(work, config, lexicon.phones, sorted(lexicon.entries))
+        lang.save(lexicon)
+    else:
+        vocabulary = set(counts) | (lm.words if lm else set())
+        listed = sorted(word for word in vocabulary if word not in RESERVED_WORDS and word.lower() != UNKNOWN)
+        pieces = train_pieces(counts or Counter(listed), config.units, config.vocab_size, work / PIECES)
+        lang, lexicon = _lang(work, config, pieces, listed), Lexicon()
+        for word in listed:
+            for ids, probability in lang.pronunciations(word):
+                lexicon.add(word, tuple(lang.tokens[i] for i in ids), probability)
+        lang = _lang(work, config, pieces, sorted(lexicon.entries))
+        lang.save(lexicon)
+    lines: list[str] = []
+    if text or lm:
+        missing = _missing(lexicon, counts, lm if not text else None)
+        lines.append(_report_missing(missing, counts, config.max_oov, work, out))
+    if lm is None and text:
+        say(f"estimating a {config.order}-gram model from {len(text)} sentences")
+        lm = Arpa.estimate(([w if w in lexicon else UNKNOWN for w in s] for s in text), config.order)
+    if lm is not None:
+        lm = _over_lexicon(lm, lexicon, counts, config.unseen)
+        lm.write(work / "lm.arpa")
+        lines += _build_graph(lang, lm, work)
+        if inputs.dev_text:
+            lines.append(f"{lm.perplexity(read_sentences(inputs.dev_text, normalise))} {out}")
+    elif inputs.dev_text:
+        raise UserError("--dev-text without a language model", fix="give --text or --arpa too")
+    return lines
+
+
+def _over_lexicon(lm: Arpa, lexicon: Lexicon, counts: Counter[str], unseen: str) -> Arpa:
+    """The model over the words that have a pronunciation; those it does not list get a share of the unknown."""
+    words = set(lexicon.entries)
+    silent = words - lm.words
+    if unseen == "drop" or not silent:
+        if silent:
+            say(f"{len(silent)} words of the lexicon are not in the language model and will never be recognised")
+        return lm.restricted(words)
+    if (UNKNOWN,) not in lm.orders[0]:
+        once = sum(count == 1 for count in counts.values())  # Good-Turing: what was seen once tells of the unseen
+        lm = lm.with_unknown(max(once, 1) / max(counts.total(), 2 * once, 1000))
+    mass = 10 ** lm.orders[0][(UNKNOWN,)][0]
+    say(f"{len(silent)} words of the lexicon are not in the language model: they share a probability of {mass:.2g}")
+    return lm.restricted(words, unseen=sorted(silent))
+
+
+def _lang(work: Path, config: MakeGraph, tokens: list[str], words: list[str]) -> Lang:
+    return Lang(work, config.units, [BLANK, *tokens], [EPSILON, *words, BACKOFF], config.normaliser)
+
+
+def _build_graph(lang: Lang, lm: Arpa, work: Path) -> list[str]:
+    say(f"composing HLG for {len(lm.words)} words and {sum(map(len, lm.orders))} n-grams")
+    hlg = graph.build(lang, lm)
+    if not hlg.write(str(work / GRAPH)):
+        raise UserError(f"{work / GRAPH}: cannot be written", fix="is the disk full?")
+    states = hlg.num_states
+    arcs = sum(hlg.num_arcs(state) for state in range(states))
+    ngrams = " ".join(f"{len(table)}" for table in lm.orders)
+    return [f"graph: {len(lang.tokens)} tokens, {len(lm.words)} words, n-grams {ngrams}, {states} states, {arcs} arcs"]
+
+
+def _missing(lexicon: Lexicon, counts: Counter[str], lm: Arpa | None) -> Missing:
+    """Text words (or, without text, the language model's) that have no pronunciation."""
+    if lm is not None:
+        masses = {word: 10 ** lm.orders[0][(word,)][0] for word in lm.words}
+        lost = {word: mass for word, mass in masses.items() if word not in lexicon}
+        return Missing(dict.fromkeys(lost, 0), sum(lost.values()) / max(sum(masses.values()), 1e-99))
+    absent = {word: count for word, count in counts.most_common() if word not in lexicon}
+    return Missing(absent, sum(absent.values()) / max(counts.total(), 1))
+
+
+def _report_missing(missing: Missing, counts: Counter[str], max_oov: float, work: Path, out: Path) -> str:
+    listed = "".join(f"{count}\t{word}\n" for word, count in missing.counts.items())
+    (work / "oov.txt").write_text(listed, encoding="utf-8")
+    examples = ", ".join(list(missing.counts)[:8])
+    if missing.share > max_oov:
+        raise UserError(
+            f"{missing.share:.1%} of the running words have no pronunciation (at most {max_oov:.1%} are allowed): "
+            f"{len(missing.counts)} words such as {examples}",
+            fix=f"see {work / 'oov.txt'}; add them to the lexicon, set normaliser, or allow more with -s max_oov=SHARE",
+        )
+    if missing.counts:
+        say(f"{len(missing.counts)} words without pronunciation, such as {examples}: see {out / 'oov.txt'}")
+    tokens = sum(missing.counts.values())
+    detail = f"{tokens} / {counts.total()} running words" if counts else "by unigram probability"
+    return f"%OOV {100 * missing.share:.2f} [ {detail}, {len(missing.counts)} words ] {out}"
+
+
+def read_sentences(path: Path, normalise: Callable[[str], str]) -> Sentences:
+    """Sentences of plain text, one a line, or of the supervisions of a Lhotse manifest (.jsonl, .jsonl.gz).
+
+    Raises:
+        DataError: lines of a manifest that are not JSON.
+        UserError: no such file, or no sentence in it.
+    """
+    manifest = path.name.removesuffix(".gz").endswith(".jsonl")
+    problems, total = Problems(), 0
+    sentences: Sentences = []
+    try:
+        with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else open(path, encoding="utf-8") as file:
+            for number, line in enumerate(file, start=1):
+                total += 1
+                try:
+                    texts = list(_transcripts(json.loads(line))) if manifest and line.strip() else [line]
+                except (ValueError, TypeError, AttributeError):
+                    where = f"{path}:{number}"
+                    problems.add("broken JSON", where, where, "not a line of a manifest", "write the manifest again")
+                    continue
+                sentences += [words for text in texts if (words := normalise(text).split())]
+    except (OSError, EOFError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: cannot be read: {error}", fix="give UTF-8 text or a manifest") from error
+    problems.settle(total)
+    if not sentences:
+        raise UserError(f"{path}: no sentence in it", fix="give one sentence a line, or cuts with transcripts")
+    return sentences
+
+
+def _transcripts(item: dict[str, object]) -> Iterator[str]:
+    """The texts of one line of a manifest: a cut with supervisions, or a supervision."""
+    supervisions = item.get("supervisions", [item] if "text" in item else [])
+    for supervision in supervisions if isinstance(supervisions, list) else []:
+        yield supervision.get("text") or ""
+
+
+def _digests(inputs: Inputs) -> dict[str, str]:
+    """What each input file holds, so that a folder made from other text is noticed."""
+    digests = {}
+    for entry in fields(inputs):
+        path: Path | None = getattr(inputs, entry.name)
+        if path is not None:
+            try:
+                with open(path, "rb") as file:
+                    digests[entry.name] = f"{path} {hashlib.file_digest(file, 'sha256').hexdigest()[:16]}"
+            except OSError as error:
+                option = f"--{entry.name.replace('_', '-')}"
+                raise UserError(f"{path}: cannot be read: {error.strerror}", fix=f"check {option}") from error
+    return digests

@@ -1,0 +1,140 @@
+"""Pronunciation dictionaries in the formats people have: Kaldi's lexicon.txt and lexiconp.txt, TSV, CMUdict."""
+
+from __future__ import annotations
+
+import gzip
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from voxkit.errors import Problems, UserError
+
+BLANK = "<blk>"
+RESERVED_WORDS = frozenset({"<eps>", "<s>", "</s>", "#0"})
+_VARIANT = re.compile(r"(.+)\(\d+\)")
+_SILENCE = re.compile(r"<(s|/s|sil)>")  # Sphinx dictionaries list these; CTC has its blank instead
+
+
+@dataclass
+class Lexicon:
+    """Words and how they are said: `entries[word]` maps each pronunciation (a tuple of phones) to its probability."""
+
+    entries: dict[str, dict[tuple[str, ...], float]] = field(default_factory=dict)
+
+    def add(self, word: str, phones: tuple[str, ...], probability: float = 1.0) -> None:
+        """Add a pronunciation; of two equal ones the more probable counts."""
+        known = self.entries.setdefault(word, {})
+        known[phones] = max(probability, known.get(phones, 0.0))
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def __contains__(self, word: str) -> bool:
+        return word in self.entries
+
+    def __iter__(self) -> Iterator[tuple[str, tuple[str, ...], float]]:
+        """All pronunciations as (word, phones, probability)."""
+        for word, pronunciations in self.entries.items():
+            for phones, probability in pronunciations.items():
+                yield word, phones, probability
+
+    @property
+    def phones(self) -> list[str]:
+        """Every phone that occurs, sorted."""
+        return sorted({phone for _, phones, _ in self for phone in phones})
+
+    @classmethod
+    def read(
+        cls,
+        path: Path,
+        *,
+        word: Callable[[str], str] = str,
+        strip_stress: bool = False,
+        max_bad: float = 0.0,
+        rejected: Path | None = None,
+    ) -> Lexicon:
+        """Read a dictionary, gzipped or not.
+
+        A line is `WORD [probability] phone ...` or `WORD<TAB>[probability<TAB>]phone ...`. Whether the second column
+        holds probabilities is decided for the whole file, because a phone may be called "1". `WORD(2)` is another
+        pronunciation of `WORD`; lines that start with `;;;` and CMUdict's trailing `# comment` are skipped.
+
+        Args:
+            word: applied to every word (a text normaliser).
+            strip_stress: read CMUdict's `AH0` as `AH`.
+            max_bad: share of bad lines that is left out rather than refused.
+
+        Raises:
+            DataError: bad lines, every one with its number.
+            UserError: no such file, or nothing in it.
+        """
+        lines = _lines(path)
+        weighted = _has_probabilities(lines)
+        lexicon, problems = cls(), Problems()
+        for number, head, fields in lines:
+            where, fix = f"{path}:{number}", "write WORD phone phone ..."
+            variant = _VARIANT.fullmatch(head)
+            name = word(variant[1] if variant else head)
+            probability = 1.0
+            if weighted and fields:
+                try:
+                    probability = float(fields[0])
+                except ValueError:
+                    probability = -1.0
+                if not 0 < probability <= 1:
+                    what = f"{fields[0]!r} is not a probability in (0, 1], which the other lines have here"
+                    problems.add("bad probability", where, f"{head}:{number}", what, "write WORD probability phone ...")
+                    continue
+                fields = fields[1:]
+            if len(name.split()) != 1:
+                what = "the word contains a space" if name else "no word"
+                problems.add("bad word", where, f"{head}:{number}", what, fix)
+            elif name in RESERVED_WORDS or name.startswith("#"):
+                problems.add(
+                    "reserved word", where, f"{head}:{number}", "the name has a meaning in graphs", "rename it"
+                )
+            elif not fields:
+                problems.add("no pronunciation", where, f"{head}:{number}", "no phones after the word", fix)
+            elif bad := [phone for phone in fields if phone.startswith("#") or phone in ("<eps>", BLANK)]:
+                what = f"the phone {bad[0]!r} has a meaning in graphs"
+                problems.add("reserved phone", where, f"{head}:{number}", what, "rename it")
+            else:
+                phones = (re.sub(r"(?<=[A-Z])\d$", "", phone) for phone in fields) if strip_stress else fields
+                lexicon.add(name, tuple(phones), probability)
+        problems.settle(len(lines), max_bad, rejected)
+        if not lexicon:
+            raise UserError(f"{path}: no pronunciations in it", fix="give lines of WORD phone phone ...")
+        return lexicon
+
+
+def _lines(path: Path) -> list[tuple[int, str, list[str]]]:
+    """(line number, word, the other columns) of every line that is not empty, a comment or a silence."""
+    try:
+        data = path.read_bytes()
+        text = (gzip.decompress(data) if path.suffix == ".gz" else data).decode("utf-8")
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error}", fix="check the path given to --lexicon") from error
+    except (UnicodeDecodeError, EOFError) as error:
+        raise UserError(f"{path}: not UTF-8 text ({error})", fix="convert it with iconv -t UTF-8") from error
+    found = []
+    for number, line in enumerate(text.split("\n"), start=1):
+        line = line.strip("\r\n \ufeff")
+        if not line.strip() or line.startswith(";;;"):
+            continue
+        head, _, rest = line.partition("\t") if "\t" in line else _first_word(line)
+        if not _SILENCE.fullmatch(head.strip()):
+            found.append((number, head.strip(), rest.split(" # ")[0].split()))
+    return found
+
+
+def _first_word(line: str) -> tuple[str, str, str]:
+    head, *rest = line.split(maxsplit=1)
+    return head, " ", rest[0] if rest else ""
+
+
+def _has_probabilities(lines: list[tuple[int, str, list[str]]]) -> bool:
+    looks = [
+        bool(re.fullmatch(r"[01]?\.\d*(e-?\d+)?|1|\d(\.\d+)?e-\d+", f[0])) and len(f) > 1 for _, _, f in lines if f
+    ]
+    return 2 * sum(looks) > len(looks)

@@ -1,0 +1,315 @@
+"""Word lattices: one neutral type, whatever backend made them.
+
+A lattice has one start state (0) and one final state (the last). An arc carries a word, the frames that it spans and
+two costs (-log), acoustic and graph (language model and pronunciation), scaled as in the search that made them. Arcs
+are sorted by the state they leave and lead to higher states only, so that one pass over the arrays is a pass over the
+lattice. Word 0, "no word", occurs only where there is nothing to say: as the empty hypothesis, or where a search
+ended in the middle of a word.
+"""
+
+from __future__ import annotations
+
+import heapq
+import zipfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from voxkit.errors import UserError
+
+Ints = NDArray[np.int32]
+Costs = NDArray[np.float32]
+Doubles = NDArray[np.float64]
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Hypothesis:
+    """A word sequence: ids, frames [start, end) of each word, its costs, and the arcs it takes in its lattice."""
+
+    words: tuple[int, ...]
+    starts: tuple[int, ...]
+    ends: tuple[int, ...]
+    acoustic: float
+    graph: float
+    arcs: tuple[int, ...] = field(default=(), compare=False)
+
+    @property
+    def cost(self) -> float:
+        return self.acoustic + self.graph
+
+
+@dataclass(frozen=True, eq=False)
+class Lattice:
+    """A word lattice of A arcs over N states and T frames.
+
+    Attributes:
+        num_states: N >= 1; a lattice of one state holds the empty path only.
+        num_frames: T, in the frames of the network's output.
+        src, dst: (A,) states; src < dst, src ascending.
+        word: (A,) ids in the word table.
+        start, end: (A,) frames: the word is heard in [start, end).
+        acoustic, graph: (A,) costs.
+    """
+
+    num_states: int
+    num_frames: int
+    src: Ints
+    dst: Ints
+    word: Ints
+    start: Ints
+    end: Ints
+    acoustic: Costs
+    graph: Costs
+
+    @classmethod
+    def build(
+        cls,
+        num_states: int,
+        num_frames: int,
+        src: ArrayLike,
+        dst: ArrayLike,
+        word: ArrayLike,
+        start: ArrayLike,
+        end: ArrayLike,
+        acoustic: ArrayLike,
+        graph: ArrayLike,
+    ) -> Lattice:
+        """A lattice from arcs in any order over topologically numbered states; what lies on no full path is dropped.
+
+        Raises:
+            ValueError: an arc that does not lead to a higher state.
+        """
+        ints = [np.asarray(values, dtype=np.int32).reshape(-1) for values in (src, dst, word, start, end)]
+        costs = [np.asarray(values, dtype=np.float32).reshape(-1) for values in (acoustic, graph)]
+        if not (ints[0] < ints[1]).all():
+            raise ValueError("the states of a lattice must be numbered topologically")
+        order = np.lexsort((ints[1], ints[0]))
+        lattice = cls(num_states, num_frames, *(v[order] for v in ints), *(v[order] for v in costs))
+        return lattice._keep(np.isfinite(lattice._through))
+
+    @property
+    def num_arcs(self) -> int:
+        return len(self.src)
+
+    @cached_property
+    def cost(self) -> Doubles:
+        """(A,) total cost of each arc."""
+        return self.acoustic.astype(np.float64) + self.graph
+
+    # One pass forward and one backward, in either semiring: `first[s]:first[s + 1]` are the arcs that leave s, and
+    # `by_dst` sorts the arcs by the state they enter.
+
+    @cached_property
+    def _leaving(self) -> NDArray[np.intp]:
+        return np.searchsorted(self.src, np.arange(self.num_states + 1))
+
+    @cached_property
+    def _entering(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        by_dst = np.argsort(self.dst, kind="stable")
+        return by_dst, np.searchsorted(self.dst[by_dst], np.arange(self.num_states + 1))
+
+    def _forward(self, total: bool) -> Doubles:
+        """(N,) cost from the start to each state: of all paths together, or of the best one."""
+        by_dst, first = self._entering
+        costs, sources = self.cost[by_dst], self.src[by_dst]
+        alpha = np.full(self.num_states, np.inf)
+        alpha[0] = 0.0
+        for state in range(1, self.num_states):
+            arcs = slice(first[state], first[state + 1])
+            alpha[state] = _plus(alpha[sources[arcs]] + costs[arcs], total)
+        return alpha
+
+    def _backward(self, total: bool) -> Doubles:
+        """(N,) cost from each state to the end."""
+        first = self._leaving
+        beta = np.full(self.num_states, np.inf)
+        beta[-1] = 0.0
+        for state in range(self.num_states - 2, -1, -1):
+            arcs = slice(first[state], first[state + 1])
+            beta[state] = _plus(beta[self.dst[arcs]] + self.cost[arcs], total)
+        return beta
+
+    @cached_property
+    def _best_to_end(self) -> Doubles:
+        return self._backward(total=False)
+
+    @cached_property
+    def _through(self) -> Doubles:
+        """(A,) cost of the best path that takes each arc."""
+        return self._forward(total=False)[self.src] + self.cost + self._best_to_end[self.dst]
+
+    def total_score(self) -> float:
+        """log of the summed probability of all paths (0 for a lattice that holds the empty path only)."""
+        return -float(self._forward(total=True)[-1])
+
+    def posteriors(self) -> Doubles:
+        """(A,) probability in [0, 1] that a path drawn from the lattice takes each arc (forward-backward)."""
+        alpha, beta = self._forward(total=True), self._backward(total=True)
+        with np.errstate(under="ignore"):
+            return np.exp(alpha[-1] - alpha[self.src] - self.cost - beta[self.dst])
+
+    def best_path(self) -> Hypothesis:
+        """The path of least cost."""
+        arcs, state = [], 0
+        first, beta = self._leaving, self._best_to_end
+        while state < self.num_states - 1:
+            begin, end = first[state], first[state + 1]
+            arc = int(begin + np.argmin(self.cost[begin:end] + beta[self.dst[begin:end]]))
+            arcs.append(arc)
+            state = int(self.dst[arc])
+        return self._hypothesis(arcs)
+
+    def nbest(self, n: int) -> list[Hypothesis]:
+        """The n best distinct word sequences, each by its best path, best first.
+
+        A* with exact costs to the end (Soong and Huang 1991). A state is expanded once per word sequence that leads
+        to it, so that the many ways to time the same words cost nothing.
+        """
+        beta, first = self._best_to_end, self._leaving
+        found: list[Hypothesis] = []
+        if not np.isfinite(beta[0]):
+            return found
+        seen: set[tuple[int, tuple[int, ...]]] = set()
+        queue: list[tuple[float, int, int, tuple[int, ...], float, tuple[int, ...]]] = [(beta[0], 0, 0, (), 0.0, ())]
+        pushed = 1
+        while queue and len(found) < n:
+            _, _, state, words, cost, arcs = heapq.heappop(queue)
+            if (state, words) in seen:
+                continue
+            seen.add((state, words))
+            if state == self.num_states - 1:
+                found.append(self._hypothesis(list(arcs)))
+                continue
+            for arc in range(first[state], first[state + 1]):
+                target, word = int(self.dst[arc]), int(self.word[arc])
+                longer = (*words, word) if word else words
+                if (target, longer) not in seen:
+                    spent = cost + float(self.cost[arc])
+                    heapq.heappush(queue, (spent + beta[target], pushed, target, longer, spent, (*arcs, arc)))
+                    pushed += 1
+        return found
+
+    def _hypothesis(self, arcs: list[int]) -> Hypothesis:
+        spoken = [arc for arc in arcs if self.word[arc]]
+        return Hypothesis(
+            words=tuple(self.word[spoken].tolist()),
+            starts=tuple(self.start[spoken].tolist()),
+            ends=tuple(self.end[spoken].tolist()),
+            acoustic=float(self.acoustic[arcs].sum(dtype=np.float64)),
+            graph=float(self.graph[arcs].sum(dtype=np.float64)),
+            arcs=tuple(arcs),
+        )
+
+    def prune(self, beam: float) -> Lattice:
+        """Only the arcs on some path that costs at most `beam` more than the best one."""
+        through = self._through
+        return self._keep(through <= through.min(initial=np.inf) + beam)
+
+    def scale(self, acoustic: float = 1.0, graph: float = 1.0) -> Lattice:
+        """The same arcs with scaled costs."""
+        return replace(
+            self,
+            acoustic=(self.acoustic * np.float32(acoustic)).astype(np.float32),
+            graph=(self.graph * np.float32(graph)).astype(np.float32),
+        )
+
+    def _keep(self, arcs: NDArray[np.bool_]) -> Lattice:
+        """The lattice of some arcs, renumbered; the caller sees to it that they form full paths."""
+        if arcs.all() and len(np.unique(np.r_[0, self.dst])) == self.num_states:
+            return self
+        states = np.unique(np.r_[0, self.num_states - 1, self.src[arcs], self.dst[arcs]])
+        number = np.searchsorted(states, np.arange(self.num_states)).astype(np.int32)
+        rest = (values[arcs] for values in (self.word, self.start, self.end, self.acoustic, self.graph))
+        return Lattice(len(states), self.num_frames, number[self.src[arcs]], number[self.dst[arcs]], *rest)
+
+
+def _plus(costs: Doubles, total: bool) -> float:
+    """The sum of alternatives: -log of the added probabilities, or the least cost."""
+    if not len(costs):
+        return np.inf
+    best = costs.min()
+    if not total or not np.isfinite(best):
+        return float(best)
+    return float(best - np.log(np.exp(best - costs).sum()))
+
+
+def save(path: Path, lattices: Mapping[str, Lattice]) -> None:
+    """Write lattices into one compressed shard, by id.
+
+    Integers are kept as small differences and costs as multiples of 2**-10 (an error of at most 0.0005 in -log), which
+    is what makes the shard small.
+    """
+    from voxkit.rundir import write_atomic
+
+    parts = list(lattices.values())
+    columns: dict[str, NDArray[np.generic]] = {
+        "format": np.array([FORMAT], dtype=np.int32),
+        "ids": np.array(list(lattices), dtype=np.str_),
+        "num_states": np.array([part.num_states for part in parts], dtype=np.int32),
+        "num_frames": np.array([part.num_frames for part in parts], dtype=np.int32),
+        "num_arcs": np.array([part.num_arcs for part in parts], dtype=np.int32),
+        "src": _joined([np.diff(part.src, prepend=0) for part in parts]),
+        "dst": _joined([part.dst - part.src for part in parts]),
+        "word": _joined([part.word for part in parts]),
+        "start": _joined([np.diff(part.start, prepend=0) for part in parts]),
+        "end": _joined([part.end - part.start for part in parts]),
+        "acoustic": _joined([_rounded(part.acoustic) for part in parts]),
+        "graph": _joined([_rounded(part.graph) for part in parts]),
+    }
+    import io
+
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **columns)
+    write_atomic(path, buffer.getvalue())
+
+
+def load(path: Path) -> dict[str, Lattice]:
+    """Read a shard.
+
+    Raises:
+        UserError: not there, damaged, or of another format.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as shard:
+            columns = {name: shard[name] for name in shard.files}
+        if int(columns["format"][0]) != FORMAT:
+            raise UserError(f"{path}: lattices of an unknown format", fix="decode again with this version")
+        return dict(_split(columns))
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise UserError(f"{path}: cannot read lattices: {error}", fix="decode again") from error
+
+
+def _split(columns: dict[str, NDArray[np.generic]]) -> Iterator[tuple[str, Lattice]]:
+    bounds = np.r_[0, np.cumsum(columns["num_arcs"].astype(np.int64))]
+    for index, name in enumerate(columns["ids"]):
+        part = {
+            key: columns[key][bounds[index] : bounds[index + 1]].astype(np.int32)
+            for key in ("src", "dst", "word", "start", "end", "acoustic", "graph")
+        }
+        src, start = (np.cumsum(part[key], dtype=np.int32) for key in ("src", "start"))
+        acoustic, graph = ((part[key] / np.float32(1024)).astype(np.float32) for key in ("acoustic", "graph"))
+        states, frames = (int(columns[key][index]) for key in ("num_states", "num_frames"))
+        yield (
+            str(name),
+            Lattice(states, frames, src, part["dst"] + src, part["word"], start, part["end"] + start, acoustic, graph),
+        )
+
+
+def _joined(arrays: list[Ints]) -> NDArray[np.generic]:
+    """All arrays in one, in the smallest integer type that holds them."""
+    joined = np.concatenate(arrays) if arrays else np.zeros(0, np.int32)
+    low, high = joined.min(initial=0), joined.max(initial=0)
+    for kind in (np.int8, np.int16):
+        if np.iinfo(kind).min <= low and high <= np.iinfo(kind).max:
+            return joined.astype(kind)
+    return joined.astype(np.int32)
+
+
+def _rounded(costs: Costs) -> Ints:
+    return np.rint(costs.astype(np.float64) * 1024).astype(np.int32)

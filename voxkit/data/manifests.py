@@ -200,12 +200,24 @@ def relocate(data: dict[str, Any], folder: Path, moved: dict[str, str]) -> dict[
     if isinstance(features, dict) and isinstance(features.get("storage_path"), str):
         path = features["storage_path"]
         if path not in moved:
-            marker = f"/{FEATURES}"
-            beside = folder / (FEATURES + path.rpartition(marker)[2])
-            gone = marker in path and not os.path.exists(path)
-            moved[path] = str(beside.resolve()) if gone and beside.exists() else path
+            moved[path] = path if os.path.exists(path) else _beside(Path(path), folder) or path
         features["storage_path"] = moved[path]
     return data
+
+
+def _beside(path: Path, folder: Path) -> str:
+    """Where in `folder` a feature file or folder is that was once at `path`; empty if it is not there.
+
+    It was `<out>/feats/...`, or `<out>/shard-<i>-of-<n>/feats/...` if shards were joined.
+    """
+    names = path.parts
+    if FEATURES in names:
+        last = len(names) - 1 - names[::-1].index(FEATURES)
+        for first in (last, max(last - 1, 0)):
+            candidate = folder.joinpath(*names[first:])
+            if candidate.exists():
+                return str(candidate.resolve())
+    return ""
 
 
 def parse_shard(shard: str) -> tuple[int, int]:

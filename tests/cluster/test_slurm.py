@@ -1,6 +1,5 @@
 """Against a real Slurm; `tools/slurm_one_node.sh` sets one up on a developer's machine."""
 
-import os
 import shutil
 import subprocess
 import sys
@@ -127,7 +126,6 @@ def test_a_job_cancelled_in_the_queue_is_reported(tmp_path: Path) -> None:
     assert "CANCELLED" in str(job.status())
 
 
-@pytest.mark.skipif("VOXKIT_SLOW_TESTS" not in os.environ, reason="takes minutes; set VOXKIT_SLOW_TESTS=1")
 def test_a_time_limit_requeues(tmp_path: Path) -> None:
     (job,) = jobs(tmp_path, SAVES.replace("120", "600"), 1)
     ids = submit(tmp_path, [job], time_limit="time=1")

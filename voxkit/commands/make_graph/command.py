@@ -36,6 +36,9 @@ class MakeGraph(Config):
     )
 
 
+CONFIG = MakeGraph
+
+
 def make_graph(
     out: Annotated[Path | None, typer.Option("--out", help="The lang folder to write.", show_default=False)] = None,
     lexicon: Annotated[

@@ -1,0 +1,21 @@
+#!/usr/bin/env bash
+# Usage: tools/check.sh
+# Style, layout and types: each check runs and is reported; the exit status is 1 if any failed.
+set -uo pipefail
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+bash "$root/tools/setup.sh" demo dev slurm || exit
+cd "$root" || exit
+bin="${VOXKIT_VENV:-$root/.venv}/bin"
+
+failed=0
+check() {  # NAME COMMAND ...
+    local name=$1
+    shift
+    if "$@"; then echo "ok: $name"; else echo "FAILED: $name"; failed=1; fi
+}
+
+check "ruff check" "$bin/ruff" check .
+check "ruff format" "$bin/ruff" format --check .
+check "mypy" "$bin/python" -m mypy
+check "shell syntax" find . -name '*.sh' -not -path './.*' -exec bash -n {} +
+exit "$failed"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,10 @@ class KaldiDecoder:
             if graph is None:
                 raise UserError(f"{self.lang.graph}: damaged", fix="make it again with voxkit make-graph")
         self._graph = graph
+        memory = Path("/dev/shm")
+        self._scratch = tempfile.TemporaryDirectory(
+            prefix="voxkit-", dir=memory if os.access(memory, os.W_OK) else None, ignore_cleanup_errors=True
+        )
         self._options = kaldi_decoder.LatticeSimpleDecoderConfig(
             beam=self.config.beam, lattice_beam=self.config.lattice_beam
         )
@@ -65,7 +70,11 @@ class KaldiDecoder:
 
     def best_path(self, log_probs: ArrayLike) -> Hypothesis:
         """The best hypothesis alone, faster than by way of a lattice. `log_probs` (T, V)."""
-        return self._search(log_probs, self._exact).best_path()
+        return self.best_lattice(log_probs).best_path()
+
+    def best_lattice(self, log_probs: ArrayLike) -> Lattice:
+        """The lattice of (nearly) nothing but the best path. `log_probs` (T, V)."""
+        return self._search(log_probs, self._exact)
 
     def words(self, hypothesis: Hypothesis) -> str:
         """The text of a hypothesis."""
@@ -77,16 +86,15 @@ class KaldiDecoder:
         scores = self._scores(log_probs)
         num_frames = len(scores)
         if num_frames == 0:
-            return Lattice.build(1, 0, *([] for _ in range(7)))
+            return Lattice.empty(0)
         decoder = kaldi_decoder.LatticeSimpleDecoder(self._graph, options)
         decoder.decode(kaldi_decoder.DecodableCtc(scores))
         found, raw = decoder.get_raw_lattice()
         if not found:
-            return Lattice.build(1, num_frames, *([] for _ in range(7)))
-        with tempfile.NamedTemporaryFile(prefix="voxkit-", suffix=".fst") as file:
-            raw.write(file.name)  # reading its arcs one by one through Python costs ten times as much
-            data = Path(file.name).read_bytes()
-        return word_lattice(RawLattice.from_openfst(data), len(self.lang.tokens), num_frames)
+            return Lattice.empty(num_frames)
+        file = Path(self._scratch.name) / "raw.fst"
+        raw.write(str(file))  # its binary form: reading the arcs one by one through Python costs ten times as much
+        return word_lattice(RawLattice.from_openfst(file.read_bytes()), len(self.lang.tokens), num_frames)
 
     def _scores(self, log_probs: ArrayLike) -> NDArray[np.float32]:
         """(T, 2V - 1): scaled scores, those of the tokens once more for their word-initial labels."""

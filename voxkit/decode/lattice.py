@@ -10,16 +10,19 @@ ended in the middle of a word.
 from __future__ import annotations
 
 import heapq
+import io
 import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from voxkit.errors import UserError
+from voxkit.rundir import write_atomic
 
 Ints = NDArray[np.int32]
 Costs = NDArray[np.float32]
@@ -90,8 +93,14 @@ class Lattice:
         if not (ints[0] < ints[1]).all():
             raise ValueError("the states of a lattice must be numbered topologically")
         order = np.lexsort((ints[1], ints[0]))
-        lattice = cls(num_states, num_frames, *(v[order] for v in ints), *(v[order] for v in costs))
+        ints, costs = [values[order] for values in ints], [values[order] for values in costs]
+        lattice = cls(num_states, num_frames, ints[0], ints[1], ints[2], ints[3], ints[4], costs[0], costs[1])
         return lattice._keep(np.isfinite(lattice._through))
+
+    @classmethod
+    def empty(cls, num_frames: int) -> Lattice:
+        """The lattice that holds the empty path only."""
+        return cls.build(1, num_frames, [], [], [], [], [], [], [])
 
     @property
     def num_arcs(self) -> int:
@@ -225,8 +234,17 @@ class Lattice:
             return self
         states = np.unique(np.r_[0, self.num_states - 1, self.src[arcs], self.dst[arcs]])
         number = np.searchsorted(states, np.arange(self.num_states)).astype(np.int32)
-        rest = (values[arcs] for values in (self.word, self.start, self.end, self.acoustic, self.graph))
-        return Lattice(len(states), self.num_frames, number[self.src[arcs]], number[self.dst[arcs]], *rest)
+        return Lattice(
+            num_states=len(states),
+            num_frames=self.num_frames,
+            src=number[self.src[arcs]],
+            dst=number[self.dst[arcs]],
+            word=self.word[arcs],
+            start=self.start[arcs],
+            end=self.end[arcs],
+            acoustic=self.acoustic[arcs],
+            graph=self.graph[arcs],
+        )
 
 
 def _plus(costs: Doubles, total: bool) -> float:
@@ -245,10 +263,8 @@ def save(path: Path, lattices: Mapping[str, Lattice]) -> None:
     Integers are kept as small differences and costs as multiples of 2**-10 (an error of at most 0.0005 in -log), which
     is what makes the shard small.
     """
-    from voxkit.rundir import write_atomic
-
     parts = list(lattices.values())
-    columns: dict[str, NDArray[np.generic]] = {
+    columns: dict[str, Any] = {
         "format": np.array([FORMAT], dtype=np.int32),
         "ids": np.array(list(lattices), dtype=np.str_),
         "num_states": np.array([part.num_states for part in parts], dtype=np.int32),
@@ -262,8 +278,6 @@ def save(path: Path, lattices: Mapping[str, Lattice]) -> None:
         "acoustic": _joined([_rounded(part.acoustic) for part in parts]),
         "graph": _joined([_rounded(part.graph) for part in parts]),
     }
-    import io
-
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **columns)
     write_atomic(path, buffer.getvalue())

@@ -141,11 +141,11 @@ def word_lattice(raw: RawLattice, num_tokens: int, num_frames: int) -> Lattice:
                 queued.add(target)
                 heapq.heappush(origins, target)
     if not found:
-        return Lattice.build(1, num_frames, *([] for _ in range(7)))
-    src, dst, word, start, end, acoustic, graph = zip(*found, strict=True)
+        return Lattice.empty(num_frames)
+    src, dst, words, starts, ends, acoustic, graph = zip(*found, strict=True)
     states = np.unique([0, final_state, *src, *dst])
-    numbers = (np.searchsorted(states, values) for values in (src, dst))
-    return Lattice.build(len(states), num_frames, *numbers, word, start, end, acoustic, graph)
+    new_src, new_dst = np.searchsorted(states, src), np.searchsorted(states, dst)
+    return Lattice.build(len(states), num_frames, new_src, new_dst, words, starts, ends, acoustic, graph)
 
 
 def _words_from(

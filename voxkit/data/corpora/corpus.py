@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from voxkit.data.corpora.source import Archive
 from voxkit.errors import Problems
 
 Aligned = tuple[str, float, float]  # symbol, start [s], duration [s]
@@ -42,6 +41,14 @@ class Prepared:
 
     splits: Mapping[str, Sequence[Utterance]]
     files: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Archive:
+    """A tar archive of one git commit; `tree` is the commit's tree id (40 hex digits)."""
+
+    url: str
+    tree: str
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,8 @@ VOICES = {  # by the dialect's language tag, where the library wants another nam
 INSTALL = "pip install 'voxkit[demo]'"
 STRESS = re.compile("[ˈˌ]")
 LANGUAGE_MARK = re.compile(r"\([a-z-]+\)")
-NO_PHONE = frozenset("ʲ")  # a glide that links two words; it belongs to the vowel before it
+LONG = "\u02d0"  # the length mark
+LINK = "ʲ"  # a glide between two vowels, which comes alone or after the first; it belongs to that
 
 
 class _Id(ctypes.Union):
@@ -132,7 +133,7 @@ class Speaker:
             )
         self._voice = name
 
-    def speak(self, words: Sequence[str], rate: int, pitch: int, stress: bool = False) -> Speech:
+    def speak(self, words: Sequence[str], rate: int, pitch: int, stress: bool = False, seed: int = 1) -> Speech:
         """Speak words with the voice chosen.
 
         Args:
@@ -140,9 +141,11 @@ class Speaker:
             rate: words a minute, 80 to 450.
             pitch: 0 to 100; 50 is the voice's own.
             stress: keep the stress marks of the phones.
+            seed: of the voice's roughness and breath, which the library otherwise seeds with the time.
         """
         text = " ".join(words)
         self._samples, self._events = [], []
+        self._library.espeak_ng_SetRandSeed(ctypes.c_long(seed))
         self._library.espeak_SetParameter(RATE, rate, 0)
         self._library.espeak_SetParameter(PITCH, pitch, 0)
         data = text.encode()
@@ -204,9 +207,9 @@ def variants() -> set[str]:
 
 def clean(symbol: str, stress: bool = False) -> str:
     """A phone as the tables have it: no language mark, no stress mark (unless asked for), '' for a pause or a link."""
-    symbol = LANGUAGE_MARK.sub("", symbol)
-    symbol = symbol if stress else STRESS.sub("", symbol)
-    return "" if set(STRESS.sub("", symbol)) <= NO_PHONE else symbol
+    symbol = LANGUAGE_MARK.sub("", symbol).replace(LINK, "").replace("::", LONG).replace(":", LONG)
+    bare = STRESS.sub("", symbol)
+    return symbol if stress and bare else bare
 
 
 def cut_points(phones: Sequence[str], words: Sequence[Sequence[str]]) -> list[tuple[int, int]]:

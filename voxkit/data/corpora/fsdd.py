@@ -10,8 +10,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from voxkit.data.corpora.corpus import Corpus, Prepared, Utterance
-from voxkit.data.corpora.source import Archive
+from voxkit.data.corpora.corpus import Archive, Corpus, Prepared, Utterance
 from voxkit.data.corpora.table import read_table
 from voxkit.errors import Problems
 

@@ -11,74 +11,17 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from pydantic import Field, model_validator
-
-from voxkit.config import Config
 from voxkit.data.corpora import espeak, mini_lexicon, writing
 from voxkit.data.corpora.corpus import Prepared, Utterance
+from voxkit.data.corpora.mini_config import WOMEN, MiniConfig
 from voxkit.data.corpora.mini_grammar import Grammar, Sentence, part_of
 from voxkit.data.corpora.mini_speech import Order, Spoken, speak_all
 from voxkit.errors import Problems, UserError
 
 PARTS = ("train", "dev", "test")
-DIALECTS = ("en-us", "en-gb", "en-gb-scotland", "en-029", "en-gb-x-rp", "en-gb-x-gbclan", "en-us-nyc")
-WOMEN = (
-    "f1", "f2", "f3", "f4", "f5", "Annie", "belinda", "linda", "grandma", "aunty", "Alicia", "Andrea", "steph",
-)  # fmt: skip
-MEN = (
-    "m1", "m2", "m3", "m4", "m5", "m6", "m7", "m8", "adam", "Alex", "Andy", "benjamin", "boris", "Denis", "Diogo", "ed",
-    "edward", "Gene", "grandpa", "Henrique", "Hugo", "iven3", "john", "Lee", "marcelo", "Mario", "max", "Michael",
-    "michel", "miguel", "Mike", "norbert", "pablo", "paul", "quincy", "Reed", "rob", "robert", "sandro", "travis",
-)  # fmt: skip
 PATIENCE = 300_000  # sentences drawn before saying that there are not enough
-
-Range = tuple[float, float]
-
-
-class MiniConfig(Config):
-    """The embedded corpus."""
-
-    hours: float = Field(1.0, gt=0, le=1000, description="speech in all parts together, about [h]")
-    dev_share: float = Field(0.05, ge=0, le=0.4, description="share of dev")
-    test_share: float = Field(0.1, ge=0, le=0.4, description="share of test")
-    seed: int = Field(1, ge=0, description="everything follows from it")
-    vocabulary: int = Field(450, ge=400, le=50_000, description="different words, about; more means more names")
-    lm_sentences: int = Field(
-        20_000, ge=0, le=10_000_000, description="further training sentences, not spoken, in text_train.txt"
-    )
-    dialects: tuple[str, ...] = Field(
-        DIALECTS[:6], min_length=1, description="English dialects of espeak-ng, each with its own phones"
-    )
-    variants: tuple[str, ...] = Field(
-        WOMEN + MEN, min_length=3, description="voice variants of espeak-ng; the parts get different ones"
-    )
-    rate: Range = Field((145, 195), description="speaking rate, from and to [words/min]")
-    pitch: Range = Field((35, 65), description="pitch, from and to (50 is the voice's own, 0 to 100)")
-    noises: tuple[Literal["white", "pink", "babble"], ...] = Field(
-        ("white", "pink", "babble"), min_length=1, description="kinds of noise: white, pink, babble"
-    )
-    clean: float = Field(0.2, ge=0, le=1, description="share of utterances without noise")
-    snr: Range = Field((10, 40), description="signal-to-noise ratio, from and to [dB]")
-    gain: Range = Field((-20, -1), description="peak level below full scale, from and to [dB]")
-    sampling_rate: Literal[8000, 16000, 22050] = Field(16000, description="[Hz]")
-    stress: bool = Field(False, description="keep the stress marks of the phones")
-    prune: float = Field(
-        0.03, ge=0, le=1, description="pronunciations rarer than this, relative to the word's first, are left out"
-    )
-
-    @model_validator(mode="after")
-    def _check(self) -> MiniConfig:
-        limits = {"rate": (80, 450), "pitch": (0, 100), "snr": (-20, 100), "gain": (-60, 0)}
-        for name, (least, most) in limits.items():
-            low, high = getattr(self, name)
-            if not least <= low <= high <= most:
-                raise ValueError(f"{name}: [{low}, {high}] is no range within {least} to {most}")
-        for name in ("dialects", "variants"):
-            if len(set(getattr(self, name))) < len(getattr(self, name)):
-                raise ValueError(f"{name}: one is named twice")
-        return self
 
 
 @dataclass(frozen=True)
@@ -191,8 +134,8 @@ def _sentences(config: MiniConfig) -> tuple[dict[str, list[Sentence]], list[str]
 
 def _seconds(sentence: Sentence, config: MiniConfig) -> float:
     """About how long a sentence will be [s]; letters and digits said one by one take longer than they look."""
-    letters = len(sentence.text) + 2.0 * len(sentence.spelled)
-    return 0.7 + 0.06 * letters * 170 / (sum(config.rate) / 2)
+    characters = len(sentence.text) + 1.5 * len(sentence.spelled)
+    return 0.6 + 0.0505 * characters * 170 / (sum(config.rate) / 2)
 
 
 def _order(

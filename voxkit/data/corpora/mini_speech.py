@@ -99,7 +99,7 @@ def speak_chunk(orders: Sequence[Order], audio: Path, part: Path, rate: int, str
     speeches = []
     for order in orders:
         speaker.set_voice(order.dialect, order.variant)
-        speeches.append(speaker.speak(order.spoken, order.rate, order.pitch, stress))
+        speeches.append(speaker.speak(order.spoken, order.rate, order.pitch, stress, order.seed % 2**31))
     dry = [resample(speech.samples, speech.sampling_rate, rate) for speech in speeches]
     done = []
     for index, (order, speech) in enumerate(zip(orders, speeches, strict=True)):

@@ -14,51 +14,36 @@ import tarfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 
 from voxkit import progress
+from voxkit.data.corpora.corpus import Archive, Corpus
 from voxkit.errors import UserError
 
 CHUNK = 1 << 18
 
 
-@dataclass(frozen=True)
-class Archive:
-    """A tar archive of one git commit; `tree` is the commit's tree id (40 hex digits)."""
-
-    url: str
-    tree: str
-
-
-def locate(
-    name: str,
-    source: Path | None,
-    markers: Sequence[Sequence[str]],
-    archive: Archive | None,
-    origin: str,
-    download: bool = True,
-) -> Path:
-    """The folder that holds corpus `name`.
+def locate(corpus: Corpus, source: Path | None, download: bool = True) -> Path:
+    """The folder that holds a corpus.
 
     Raises:
         UserError: none of the places has it; the message names each place, the fix says what to do.
     """
     if source is not None:
-        return _check(name, source, markers, "--source")
+        return _check(corpus, source, "--source")
     root = os.environ.get("VOXKIT_DATA")
-    if root and (Path(root) / name).is_dir():
-        return _check(name, Path(root) / name, markers, "$VOXKIT_DATA")
-    tried = f"{name} is not in $VOXKIT_DATA ({root})" if root else "$VOXKIT_DATA is not set"
-    if archive is None or not download:
+    if root and (Path(root) / corpus.name).is_dir():
+        return _check(corpus, Path(root) / corpus.name, "$VOXKIT_DATA")
+    if corpus.archive is None or not download:
+        places = f"not in $VOXKIT_DATA ({root})" if root else "no $VOXKIT_DATA is set"
+        reason = "it has no download that could be verified" if corpus.archive is None else "--no-download was given"
         raise UserError(
-            f"{tried}, no --source was given, and {name} has no download that can be verified"
-            if archive is None
-            else f"{tried}, no --source was given, and --no-download was",
-            fix=f"get it from {origin} and give its folder with --source DIR, or put it in $VOXKIT_DATA/{name}",
+            f"{corpus.name}: no --source was given, {places}, and {reason}",
+            fix=f"get it from {corpus.origin}, then give its folder ({_wanted(corpus)}) with --source DIR, "
+            f"or put it in $VOXKIT_DATA/{corpus.name}",
         )
-    return install(archive, cache_folder() / f"{name}-{archive.tree[:12]}")
+    return install(corpus.archive, cache_folder() / f"{corpus.name}-{corpus.archive.tree[:12]}")
 
 
 def cache_folder() -> Path:
@@ -66,17 +51,19 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "voxkit" / "corpora"
 
 
-def _check(name: str, folder: Path, markers: Sequence[Sequence[str]], given: str) -> Path:
+def _check(corpus: Corpus, folder: Path, given: str) -> Path:
     folder = folder.expanduser().resolve()
     if not folder.is_dir():
-        raise UserError(f"{given}: no folder {folder}", fix=f"give the folder of {name}")
-    missing = [[marker for marker in alternative if not (folder / marker).exists()] for alternative in markers]
-    if not all(missing):
-        return folder
-    raise UserError(
-        f"{given}: {folder} does not look like {name}: no {' nor '.join(', '.join(group) for group in missing)}",
-        fix=f"give the folder of {name} that holds {' or '.join(', '.join(group) for group in markers)}",
-    )
+        raise UserError(f"{given}: no folder {folder}", fix=f"give the folder of {corpus.name}")
+    if not any(all((folder / marker).exists() for marker in layout) for layout in corpus.markers):
+        raise UserError(
+            f"{given}: {folder} does not look like {corpus.name}", fix=f"give the folder that holds {_wanted(corpus)}"
+        )
+    return folder
+
+
+def _wanted(corpus: Corpus) -> str:
+    return " or ".join(", ".join(layout) for layout in corpus.markers)
 
 
 def install(archive: Archive, folder: Path) -> Path:

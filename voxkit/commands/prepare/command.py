@@ -1,0 +1,142 @@
+"""`voxkit prepare`: a corpus as Lhotse manifests."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from voxkit.commands.options import MaxBad
+from voxkit.config import ConfigFile, PrintConfig, Set, build, to_dict, to_yaml
+from voxkit.data.corpora.mini_config import MiniConfig
+from voxkit.errors import Problems, UserError
+
+CONFIG = MiniConfig
+
+Jobs = Annotated[
+    int | None,
+    typer.Option("--num-jobs", "-j", min=1, help="mini: processes.", show_default="all CPUs"),
+]
+
+
+def prepare(
+    corpus: Annotated[
+        str | None, typer.Argument(help="A name from --list, or `dir` for your own audio.", show_default=False)
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder to write.", show_default=False)] = None,
+    source: Annotated[
+        Path | None, typer.Option(help="Folder that holds the corpus.", show_default="$VOXKIT_DATA/CORPUS")
+    ] = None,
+    download: Annotated[bool, typer.Option(help="Download what is not on this machine.")] = True,
+    max_bad: MaxBad = 0.0,
+    hours: Annotated[float | None, typer.Option(help="mini: hours of speech.", show_default="1")] = None,
+    seed: Annotated[int | None, typer.Option(help="mini: everything follows from it.", show_default="1")] = None,
+    num_jobs: Jobs = None,
+    config: ConfigFile = None,
+    set_: Set = None,
+    print_config: PrintConfig = False,
+    list_corpora: Annotated[bool, typer.Option("--list", help="Show all corpora and stop.")] = False,
+) -> None:
+    r"""Turn a corpus, a folder of audio or a Kaldi data directory into Lhotse manifests.
+
+    For each part of the corpus --out gets recordings_PART, supervisions_PART and cuts_PART.jsonl.gz, and what the
+    corpus brings: a lexicon, texts for a language model. All audio is decoded once; what is wrong with it is
+    reported with file and line. --max-bad goes on without the bad utterances and lists them in rejected.jsonl.
+
+    A corpus is looked for in --source, then in $VOXKIT_DATA/CORPUS, then at its official address. `mini` needs none
+    of these: it is spoken on the spot (--print-config shows its settings). `dir` reads the folder --source: audio
+    files with or without transcripts.tsv (path<TAB>text[<TAB>speaker]), or a Kaldi data directory.
+
+    [bold]Examples[/bold]
+
+      voxkit prepare --list
+
+      voxkit prepare an4 --out data/an4
+
+      voxkit prepare mini --out data/mini --hours 2 --set dialects=\[en-us,en-029] --set snr=\[0,20]
+
+      voxkit prepare dir --source my_recordings --out data/mine --max-bad 0.05
+    """
+    if list_corpora:
+        print(_table())
+        return
+    if corpus is None:
+        raise UserError("no corpus named", fix="voxkit prepare CORPUS --out DIR; voxkit prepare --list shows them")
+    for_mini = {"--hours": hours, "--seed": seed, "--num-jobs": num_jobs, "--config": config, "--set": set_}
+    if corpus == "mini":
+        _refuse("mini is spoken on the spot and has no", {"--source": source, "--max-bad": max_bad or None})
+        _mini(out, num_jobs, print_config, {"config": config, "sets": set_, "hours": hours, "seed": seed})
+    else:
+        _refuse(f"{corpus} is recorded and has no", {**for_mini, "--print-config": print_config or None})
+        _recorded(corpus, out, source, download, max_bad)
+
+
+def _refuse(reason: str, options: dict[str, Any]) -> None:
+    given = [name for name, value in options.items() if value is not None]
+    if given:
+        raise UserError(f"{reason} {', '.join(given)}", fix="leave it out; voxkit prepare --help")
+
+
+def _mini(out: Path | None, jobs: int | None, print_config: bool, settings: dict[str, Any]) -> None:
+    config = build(MiniConfig, **settings)
+    if print_config:
+        print(to_yaml(config), end="")
+        return
+    from voxkit.data.corpora import mini
+    from voxkit.rundir import output
+
+    with output(_given(out), "prepare", {"corpus": "mini", **to_dict(config)}) as folder:
+        if folder.done:
+            return
+        jobs = jobs or len(os.sched_getaffinity(0))
+        sizes = mini.prepare(config, folder.work, folder.out, jobs, Problems())
+    _tell("mini", sizes, folder.out)
+
+
+def _recorded(name: str, out: Path | None, source: Path | None, download: bool, max_bad: float) -> None:
+    from voxkit.data.corpora import dir, writing
+    from voxkit.data.corpora.registry import CORPORA, unknown
+    from voxkit.data.corpora.source import locate
+    from voxkit.rundir import output
+
+    corpus = CORPORA.get(name)
+    if corpus is None and name != "dir":
+        raise unknown(name)
+    out = _given(out)
+    if corpus is not None:
+        folder = locate(corpus, source, download)
+    elif source is not None and source.is_dir():
+        folder = source
+    else:
+        raise UserError(
+            f"dir: no folder {source}" if source else "dir: no --source", fix="give the folder of your audio"
+        )
+    read = corpus.read if corpus is not None else dir.read
+    with output(out, "prepare", {"corpus": name, "source": str(folder.resolve()), "max_bad": max_bad}) as made:
+        if made.done:
+            return
+        problems = Problems()
+        sizes = writing.write(read(folder, problems), made.work, problems, max_bad)
+    _tell(name, sizes, made.out)
+
+
+def _given(out: Path | None) -> Path:
+    if out is None:
+        raise UserError("no --out given", fix="name the folder to write with --out DIR")
+    return out
+
+
+def _tell(name: str, sizes: dict[str, tuple[int, float]], out: Path) -> None:
+    parts = ", ".join(f"{part} {count} utterances {seconds / 3600:.2f} h" for part, (count, seconds) in sizes.items())
+    print(f"{name}: {parts} -> {out}")
+
+
+def _table() -> str:
+    """All corpora, one a line."""
+    from voxkit.data.corpora.registry import describe
+
+    rows = [("NAME", "HOURS", "MB", "LICENCE", "FROM", "WHAT"), *describe()]
+    widths = [max(len(row[column]) for row in rows) for column in range(5)]
+    return "\n".join("  ".join([*(f.ljust(w) for f, w in zip(row, widths, strict=False)), row[-1]]) for row in rows)

@@ -1,0 +1,65 @@
+"""What can be asked of the embedded corpus."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from voxkit.config import Config
+
+DIALECTS = ("en-us", "en-gb", "en-gb-scotland", "en-029", "en-gb-x-rp", "en-gb-x-gbclan", "en-us-nyc")
+WOMEN = (
+    "f1", "f2", "f3", "f4", "f5", "Annie", "belinda", "linda", "grandma", "aunty", "Alicia", "Andrea", "steph",
+)  # fmt: skip
+MEN = (
+    "m1", "m2", "m3", "m4", "m5", "m6", "m7", "m8", "adam", "Alex", "Andy", "benjamin", "boris", "Denis", "Diogo", "ed",
+    "edward", "Gene", "grandpa", "Henrique", "Hugo", "iven3", "john", "Lee", "marcelo", "Mario", "max", "Michael",
+    "michel", "miguel", "Mike", "norbert", "pablo", "paul", "quincy", "Reed", "rob", "robert", "sandro", "travis",
+)  # fmt: skip
+
+Range = tuple[float, float]
+
+
+class MiniConfig(Config):
+    """The embedded corpus."""
+
+    hours: float = Field(1.0, gt=0, le=1000, description="speech in all parts together, about [h]")
+    dev_share: float = Field(0.06, ge=0, le=0.4, description="share of dev")
+    test_share: float = Field(0.12, ge=0, le=0.4, description="share of test")
+    seed: int = Field(1, ge=0, description="everything follows from it")
+    vocabulary: int = Field(450, ge=400, le=50_000, description="different words, about; more means more names")
+    lm_sentences: int = Field(
+        20_000, ge=0, le=10_000_000, description="further training sentences, not spoken, in text_train.txt"
+    )
+    dialects: tuple[str, ...] = Field(
+        DIALECTS[:6], min_length=1, description="English dialects of espeak-ng, each with its own phones"
+    )
+    variants: tuple[str, ...] = Field(
+        WOMEN + MEN, min_length=3, description="voice variants of espeak-ng; the parts get different ones"
+    )
+    rate: Range = Field((145, 195), description="speaking rate, from and to [words/min]")
+    pitch: Range = Field((35, 65), description="pitch, from and to (50 is the voice's own, 0 to 100)")
+    noises: tuple[Literal["white", "pink", "babble"], ...] = Field(
+        ("white", "pink", "babble"), min_length=1, description="kinds of noise: white, pink, babble"
+    )
+    clean: float = Field(0.2, ge=0, le=1, description="share of utterances without noise")
+    snr: Range = Field((10, 40), description="signal-to-noise ratio, from and to [dB]")
+    gain: Range = Field((-20, -1), description="peak level below full scale, from and to [dB]")
+    sampling_rate: Literal[8000, 16000, 22050] = Field(16000, description="[Hz]")
+    stress: bool = Field(False, description="keep the stress marks of the phones")
+    prune: float = Field(
+        0.03, ge=0, le=1, description="pronunciations rarer than this, relative to the word's first, are left out"
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> MiniConfig:
+        limits = {"rate": (80, 450), "pitch": (0, 100), "snr": (-20, 100), "gain": (-60, 0)}
+        for name, (least, most) in limits.items():
+            low, high = getattr(self, name)
+            if not least <= low <= high <= most:
+                raise ValueError(f"{name}: [{low}, {high}] is no range within {least} to {most}")
+        for name in ("dialects", "variants"):
+            if len(set(getattr(self, name))) < len(getattr(self, name)):
+                raise ValueError(f"{name}: one is named twice")
+        return self

@@ -1,0 +1,112 @@
+"""Reading audio, and saying what is wrong with it."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from voxkit.data import audio
+
+RATE = 16000
+
+
+def tone(seconds: float = 1.0, rate: int = RATE) -> np.ndarray:
+    return (0.3 * np.sin(2 * np.pi * 440 * np.arange(round(seconds * rate)) / rate)).astype(np.float32)
+
+
+def noise(seconds: float = 2.0) -> np.ndarray:
+    return (0.1 * np.random.default_rng(0).standard_normal(round(seconds * RATE))).astype(np.float32)
+
+
+def cut_off(path: Path, share: float) -> Path:
+    content = path.read_bytes()
+    path.write_bytes(content[: int(len(content) * share)])
+    return path
+
+
+def kinds(path: Path) -> list[str]:
+    return [problem.kind for problem in audio.check_audio(path)]
+
+
+def test_reads_a_part_of_a_channel(tmp_path: Path) -> None:
+    stereo = np.stack([noise(), -noise()], axis=1)
+    soundfile.write(tmp_path / "a.wav", stereo, RATE, subtype="FLOAT")
+    samples, rate = audio.read(tmp_path / "a.wav", start=100, num_samples=50, channel=1)
+    assert rate == RATE
+    np.testing.assert_array_equal(samples, stereo[100:150, 1])
+
+
+def test_several_channels_are_averaged_with_a_notice(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    soundfile.write(tmp_path / "a.wav", np.stack([noise(), 0 * noise()], axis=1), RATE, subtype="FLOAT")
+    samples = audio.load(tmp_path / "a.wav")
+    np.testing.assert_allclose(samples, noise() / 2, atol=1e-7)
+    assert "2 channels" in capsys.readouterr().err
+    np.testing.assert_array_equal(audio.load(tmp_path / "a.wav", channel=0), noise())
+
+
+def test_a_channel_that_is_not_there(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.wav", noise(), RATE)
+    with pytest.raises(audio.AudioError, match="has 1 channels, wanted number 3") as caught:
+        audio.read(tmp_path / "a.wav", channel=3)
+    assert caught.value.kind == "missing channel"
+
+
+def test_resampling_keeps_the_tone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    audio.notice_once.cache_clear()
+    soundfile.write(tmp_path / "a.wav", tone(rate=8000), 8000)
+    samples = audio.load(tmp_path / "a.wav", RATE)
+    assert "from 8000 Hz to 16000 Hz" in capsys.readouterr().err
+    np.testing.assert_allclose(samples[800:-800], tone()[800:-800], atol=5e-3)
+
+
+def test_a_cut_is_what_lhotse_loads(tmp_path: Path) -> None:
+    from lhotse import Recording
+
+    soundfile.write(tmp_path / "a.flac", noise(), RATE)
+    whole = Recording.from_file(tmp_path / "a.flac").to_cut()
+    for cut in (whole.truncate(offset=0.3, duration=0.5), whole.perturb_volume(0.5), whole.perturb_speed(1.1)):
+        np.testing.assert_allclose(audio.load(cut), cut.load_audio()[0], atol=1e-6)
+    assert len(audio.load(whole, sampling_rate=8000)) == len(noise()) // 2
+
+
+@pytest.mark.parametrize("share", [0.99, 0.5, 0.05])
+def test_a_truncated_flac_with_its_header_is_found(tmp_path: Path, share: float) -> None:
+    soundfile.write(tmp_path / "a.flac", noise(), RATE)
+    path = cut_off(tmp_path / "a.flac", share)
+    assert audio.info(path).num_samples == len(noise())  # the header knows nothing of it
+    assert kinds(path) == ["truncated audio"]
+    with pytest.raises(audio.AudioError, match="cut off"):
+        audio.load(path)
+
+
+def test_what_is_wrong_with_a_file(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "good.flac", noise(), RATE)
+    soundfile.write(tmp_path / "none.wav", noise(0), RATE)
+    soundfile.write(tmp_path / "nan.wav", np.where(np.arange(100) == 7, np.nan, 0.1), RATE, subtype="FLOAT")
+    soundfile.write(tmp_path / "inf.wav", np.where(np.arange(100) == 7, np.inf, 0.1), RATE, subtype="FLOAT")
+    soundfile.write(tmp_path / "zero.flac", 0 * noise(), RATE)
+    soundfile.write(tmp_path / "stuck.wav", 0 * noise() + 0.999, RATE)
+    (tmp_path / "empty.flac").touch()
+    (tmp_path / "text.wav").write_text("this is no audio at all")
+    found = {path.name: kinds(path) for path in tmp_path.iterdir()}
+    assert found == {
+        "good.flac": [],
+        "none.wav": ["zero length"],
+        "nan.wav": ["NaN audio"],
+        "inf.wav": ["NaN audio"],
+        "zero.flac": ["silent audio"],
+        "stuck.wav": ["silent audio"],
+        "empty.flac": ["zero length"],
+        "text.wav": ["unreadable audio"],
+    }
+    assert kinds(tmp_path / "absent.wav") == ["missing file"]
+    assert len(audio.load(tmp_path / "zero.flac")) == len(noise())  # silence may be listened to
+    with pytest.raises(audio.AudioError, match="1 of 100 samples are not numbers"):
+        audio.load(tmp_path / "nan.wav")
+
+
+def test_reading_beyond_the_end_is_an_error(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.wav", noise(1), RATE)
+    with pytest.raises(audio.AudioError, match=r"ends at 1\.00 s of 1\.50 s"):
+        audio.read(tmp_path / "a.wav", start=RATE // 2, num_samples=RATE)

@@ -3,21 +3,27 @@ around it: `python toy.py RUN '{"train": {...}, ...}'`."""
 
 from __future__ import annotations
 
+import importlib
 import json
+import multiprocessing
 import os
-import signal
 import sys
 import time
+import traceback
+import warnings
+from multiprocessing.process import BaseProcess as Process
 from pathlib import Path
 
 import numpy as np
 import torch
 from pydantic import Field
+from safetensors.torch import load_file
 from torch import nn
 
 from voxkit.config import Config, from_mapping
 from voxkit.errors import EXIT_INTERRUPTED, EXIT_USER, Interrupted, UserError
 from voxkit.rundir import RunDir
+from voxkit.train import checkpoint
 from voxkit.train.settings import RESUMABLE, TrainConfig
 from voxkit.train.task import Loss, Score
 
@@ -104,52 +110,88 @@ class Toy:
         return Score(value, "MSE", [f"%MSE {value:.3f} [ 10 ]"], {"mse": value})
 
 
-def main() -> None:
-    path, options = Path(sys.argv[1]), json.loads(sys.argv[2])
-    torch.set_num_threads(1)
+def configured(**options) -> ToyConfig:
+    """A config from differences; those of `train` are merged."""
+    plain = ToyConfig().model_dump()
+    plain["train"] |= options.pop("train", {})
+    return from_mapping(ToyConfig, plain | options, "the test")
+
+
+def train(path: Path, pause: float = 0.0, task=Toy, **options) -> Path:
+    """Train in this process."""
     from voxkit.train.loop import fit
 
-    if (number := options.pop("kill_at_sync", 0)) > 0:
-        _kill_at_sync(number)
-    pause = options.pop("pause", 0.0)
-    config = ToyConfig().model_dump()
-    config["train"] |= options.pop("train", {})
-    config = from_mapping(ToyConfig, config | options, "the test")
+    config = configured(**options)
+    path.parent.mkdir(parents=True, exist_ok=True)
     note = path.with_name("note.txt")
     note.write_text("toy\n")
+    with RunDir.open(path, "toy", config, RESUMABLE) as run:
+        return fit(task(config, note, pause), config.train, run)
+
+
+def launch(path: Path, before=lambda: None, environment=None, **options) -> Process:
+    """Train in another process, a fork of this one (starting torch anew takes seconds). Its stderr is <path>.log."""
+
+    def work() -> None:
+        os.environ.update(environment or {})
+        log = os.open(f"{path}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        os.dup2(log, 2)
+        sys.stderr = os.fdopen(2, "w", buffering=1, closefd=False)
+        code = 1
+        try:
+            before()
+            code = status(lambda: train(path, **options))
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(code)
+
+    for name in ("torch._dynamo", "matplotlib.figure", "matplotlib.backends.backend_agg", "voxkit.train.loop"):
+        importlib.import_module(name)  # here, once, and not in every fork
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # forks of processes with threads: there is one here
+        process = multiprocessing.get_context("fork").Process(target=work)
+        process.start()
+    return process
+
+
+def status(work) -> int:
+    """The exit status that the command line gives."""
     try:
-        with RunDir.open(path, "toy", config, RESUMABLE) as run:
-            fit(Toy(config, note, pause), config.train, run)
+        work()
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
-        sys.exit(EXIT_USER)
+        return EXIT_USER
     except Interrupted as stop:
         print(f"stopped: {stop}", file=sys.stderr)
-        sys.exit(EXIT_INTERRUPTED)
+        return EXIT_INTERRUPTED
+    return 0
 
 
-def _kill_at_sync(number: int) -> None:
-    """Die as if by `kill -9` at the n-th flush of a file or folder to the disk while a checkpoint is saved."""
-    from voxkit.train import checkpoint
+def ended(process: Process, within: float = 60.0) -> int:
+    """The exit status; negative for a signal."""
+    process.join(within)
+    if process.exitcode is None:
+        process.kill()
+        raise AssertionError("it hangs")
+    return process.exitcode
 
-    real, save = os.fsync, checkpoint.save
-    left = [number]
 
-    def fsync(descriptor):
-        if left[0] == 0:
-            os.kill(os.getpid(), signal.SIGKILL)
-        left[0] -= 1
-        real(descriptor)
+def content(run: Path) -> dict[str, torch.Tensor]:
+    """All tensors of the newest checkpoint and of the bundle, by name."""
+    newest = checkpoint.load(checkpoint.latest(run / "checkpoints"))
+    found = {f"{file}/{name}": value for file, t in newest.tensors.items() for name, value in t.items()}
+    for number, state in newest.objects["optimizer"]["state"].items():
+        found |= {f"optimizer/{number}/{name}": value for name, value in state.items()}
+    return found | {f"bundle/{k}": v for k, v in load_file(run / "bundle" / "model.safetensors").items()}
 
-    def saving(*args):
-        os.fsync = fsync
-        try:
-            return save(*args)
-        finally:
-            os.fsync = real
 
-    checkpoint.save = saving
+def same(first: Path, second: Path) -> bool:
+    """Equal to the bit."""
+    a, b = content(first), content(second)
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
 
 
 if __name__ == "__main__":
-    main()
+    torch.set_num_threads(1)
+    sys.exit(status(lambda: train(Path(sys.argv[1]), **json.loads(sys.argv[2]))))

@@ -15,6 +15,7 @@ import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -116,9 +117,9 @@ def load(path: Path) -> Checkpoint:
         objects = {
             file.stem: torch.load(file, map_location="cpu", weights_only=True) for file in sorted(path.glob("*.pt"))
         }
-    except (OSError, ValueError, TypeError, RuntimeError, EOFError, SafetensorError) as error:
+    except (OSError, ValueError, TypeError, RuntimeError, EOFError, UnpicklingError, SafetensorError) as error:
         raise UserError(
-            f"{path}: damaged checkpoint: {error}",
+            f"{path}: damaged checkpoint: {str(error).partition(chr(10))[0]}",
             fix="remove this folder: training goes on from the one before, or from the start",
         ) from error
     return Checkpoint(state, tensors, objects)

@@ -113,7 +113,7 @@ class Supervised:
             for buffer, old in zip(self.model.buffers(), before, strict=True):
                 buffer.copy_(old)
         self.optimizer.zero_grad(set_to_none=True)
-        suspects = () if finite else _suspects(seen)
+        suspects = () if finite else _suspects(seen, total)
         return Outcome(
             total,
             weight,
@@ -175,7 +175,7 @@ def build_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimi
     return torch.optim.SGD(groups, lr=config.lr, momentum=config.momentum, nesterov=config.momentum > 0)
 
 
-def _suspects(seen: list[tuple[Tensor, list[str]]]) -> tuple[str, ...]:
-    """The cuts of the batches with a non-finite loss; if there are none, the gradient is to blame, and all are."""
-    bad = [ids for total, ids in seen if not torch.isfinite(total)]
-    return tuple(name for ids in (bad or [ids for _, ids in seen]) for name in ids)
+def _suspects(seen: list[tuple[Tensor, list[str]]], total: float) -> tuple[str, ...]:
+    """The cuts of this process's batches with a non-finite loss. If `total`, over all processes, is finite, a gradient
+    is to blame, and any batch may be."""
+    return tuple(name for loss, ids in seen if math.isfinite(total) or not loss.isfinite() for name in ids)

@@ -14,8 +14,14 @@ check() {  # NAME COMMAND ...
     if "$@"; then echo "ok: $name"; else echo "FAILED: $name"; failed=1; fi
 }
 
+shell_syntax() {
+    local script wrong=0
+    while IFS= read -r script; do bash -n "$script" || wrong=1; done < <(find tools egs .ci -name '*.sh' -o -path .ci/run)
+    return $wrong
+}
+
 check "ruff check" "$bin/ruff" check .
 check "ruff format" "$bin/ruff" format --check .
 check "mypy" "$bin/python" -m mypy
-check "shell syntax" find . -name '*.sh' -not -path './.*' -exec bash -n {} +
+check "shell syntax" shell_syntax
 exit "$failed"

@@ -56,10 +56,9 @@ def build(cls: type[C], config: Path | None = None, sets: Sequence[str] | None =
         _merge(merged, read_yaml(config), origin, str(config))
     for setting in sets or ():
         _merge(merged, _parse_setting(setting), origin, f"--set {setting}")
-    for name, value in flags.items():
-        if value is not None:
-            given = "the options of the command" if isinstance(value, Mapping) else f"--{name.replace('_', '-')}"
-            _merge(merged, {name: value}, origin, given)
+    for name, value in _without_none(flags).items():
+        given = "the options of the command" if isinstance(value, Mapping) else f"--{name.replace('_', '-')}"
+        _merge(merged, {name: value}, origin, given)
     return _validate(cls, merged, origin, default="the config")
 
 
@@ -72,10 +71,12 @@ def read_yaml(path: Path) -> dict[str, Any]:
     """Read a YAML file that holds a map.
 
     Raises:
-        UserError: no such file, not YAML, or not a map.
+        UserError: no such file, not YAML, not a map, or a key given twice.
     """
     try:
-        loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        repeated = _repeated_key(yaml.compose(text, Loader=yaml.SafeLoader))
+        loaded = yaml.safe_load(text)
     except OSError as error:
         raise UserError(
             f"{path}: cannot read the config: {error.strerror}", fix="check the path given to --config"
@@ -84,6 +85,8 @@ def read_yaml(path: Path) -> dict[str, Any]:
         raise UserError(f"{path}: not a text file", fix="give a YAML file") from error
     except yaml.YAMLError as error:
         raise UserError(f"{path}: not valid YAML: {' '.join(str(error).split())}", fix="mend the line named") from error
+    if repeated is not None:
+        raise UserError(f"{path}: {repeated} is given twice", fix="keep one of them")
     if loaded is None:
         return {}
     if not isinstance(loaded, dict) or not all(isinstance(key, str) for key in loaded):
@@ -114,6 +117,30 @@ def diff(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> li
         elif before != after:
             lines.append(f"{prefix}{key}: {before} -> {after}")
     return lines
+
+
+def _without_none(flags: Mapping[str, Any]) -> dict[str, Any]:
+    """What was given on the command line: options left alone are None, in nested maps too."""
+    return {
+        name: _without_none(value) if isinstance(value, Mapping) else value
+        for name, value in flags.items()
+        if value is not None
+    }
+
+
+def _repeated_key(node: yaml.Node | None) -> str | None:
+    """The first key that a map in the document holds twice, with its line; plain YAML lets the last one win."""
+    inner: Sequence[yaml.Node] = []
+    if isinstance(node, yaml.MappingNode):
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.value in seen:
+                return f"{key.value!r} (line {key.start_mark.line + 1})"
+            seen.add(str(key.value))
+        inner = [value for _, value in node.value]
+    elif isinstance(node, yaml.SequenceNode):
+        inner = node.value
+    return next((found for part in inner if (found := _repeated_key(part))), None)
 
 
 def _parse_setting(setting: str) -> dict[str, Any]:
@@ -160,10 +187,9 @@ def _validate(cls: type[C], values: dict[str, Any], origin: Mapping[str, str], d
             )
             if item["type"] == "extra_forbidden":
                 known = _keys_at(cls, parts[:-1])
-                near = (
-                    difflib.get_close_matches(parts[-1], known, n=1, cutoff=0.5)
-                    or [name for name in _all_keys(cls) if name.rpartition(".")[2] == parts[-1]][:1]
-                )
+                close = difflib.get_close_matches(parts[-1], known, n=1, cutoff=0.5)
+                near = [".".join([*parts[:-1], name]) for name in close]
+                near += [name for name in _all_keys(cls) if name.rpartition(".")[2] == parts[-1]]
                 hint = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(known)}"
                 lines.append(f"{source}: unknown key {key!r}; {hint}")
             elif item["type"] == "missing":

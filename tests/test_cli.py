@@ -1,0 +1,204 @@
+import importlib
+import inspect
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from voxkit import __version__, cli
+from voxkit.commands import COMMANDS
+from voxkit.errors import Interrupted, UserError
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def run(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "200", "NO_COLOR": "1"}
+    return subprocess.run(
+        [sys.executable, "-m", "voxkit", *arguments], cwd=cwd, env=env, capture_output=True, text=True
+    )
+
+
+def configurable() -> list[str]:
+    """The commands that have `--print-config` and a config."""
+    names = []
+    for name in COMMANDS:
+        room = name.replace("-", "_")
+        module = importlib.import_module(f"voxkit.commands.{room}.command")
+        function = getattr(module, room, None)
+        if function and "print_config" in inspect.signature(function).parameters:
+            names.append(name)
+    return names
+
+
+@pytest.fixture(scope="module")
+def help_page() -> str:
+    result = run("--help")
+    assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_lists_every_command_with_its_line(help_page: str, name: str) -> None:
+    lines = [line for line in help_page.splitlines() if f" {name} " in line]
+    assert len(lines) == 1
+    assert COMMANDS[name] in lines[0]
+
+
+def test_help_is_quick() -> None:
+    times = []
+    for _ in range(5):
+        start = time.perf_counter()
+        run("--help")
+        times.append(time.perf_counter() - start)
+    assert min(times) < 0.7
+
+
+def test_help_imports_neither_torch_nor_lhotse() -> None:
+    code = (
+        "import sys\nfrom voxkit.cli import register\n"
+        "try:\n    register()(['--help'])\nexcept SystemExit:\n    pass\n"
+        "heavy = {'torch', 'lhotse', 'torchaudio', 'k2', 'matplotlib', 'numpy.testing'} & set(sys.modules)\n"
+        "sys.exit(f'imported: {heavy}' if heavy else 0)"
+    )
+    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_help(name: str) -> None:
+    result = run(name, "--help")
+    assert result.returncode == 0, result.stderr
+    assert f"voxkit {name}" in result.stdout
+
+
+def test_version() -> None:
+    result = run("--version")
+    assert (result.returncode, result.stdout.strip()) == (0, f"voxkit {__version__}")
+
+
+def test_version_verbose_names_packages_and_devices() -> None:
+    result = run("--version", "-v")
+    assert result.returncode == 0, result.stderr
+    words = {line.split()[0] for line in result.stdout.splitlines()}
+    assert {"voxkit", "python", "torch", "torchaudio", "lhotse", "gpu"} <= words
+
+
+def test_no_command_shows_the_help() -> None:
+    result = run()
+    assert "featurize" in result.stdout + result.stderr
+
+
+def test_unknown_command_is_answered_with_the_nearest() -> None:
+    result = run("featurise")
+    assert result.returncode == 2
+    assert "featurize" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_unknown_option_is_named() -> None:
+    result = run("featurize", "--num-job", "3")
+    assert result.returncode == 2
+    assert "--num-jobs" in result.stderr
+
+
+@pytest.mark.parametrize("name", configurable())
+def test_printed_config_can_be_fed_back(name: str, tmp_path: Path) -> None:
+    runner = CliRunner()
+    app = registered()
+    first = runner.invoke(app, [name, "--print-config"])
+    assert first.exit_code == 0, first.output
+    file = tmp_path / "printed.yaml"
+    file.write_text(first.stdout, encoding="utf-8")
+    second = runner.invoke(app, [name, "--print-config", "--config", str(file)])
+    assert second.exit_code == 0, second.output
+    assert second.stdout == first.stdout
+    assert yaml.safe_load(first.stdout)
+    assert "#" in first.stdout
+
+
+@pytest.mark.parametrize("name", configurable())
+def test_unknown_config_key_names_file_key_and_the_nearest(name: str, tmp_path: Path) -> None:
+    room = name.replace("-", "_")
+    config = importlib.import_module(f"voxkit.commands.{room}.command").CONFIG
+    known = next(iter(config.model_fields))
+    file = tmp_path / "mine.yaml"
+    file.write_text(f"{known}x: 1\n")
+    result = CliRunner().invoke(registered(), [name, "--print-config", "--config", str(file)])
+    assert isinstance(result.exception, UserError)
+    message = str(result.exception)
+    assert str(file) in message
+    assert f"{known}x" in message
+    assert f"did you mean '{known}'" in message
+
+
+def test_unknown_config_key_from_the_outside(tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text("features:\n  num_mel: 40\n")
+    result = run("featurize", "--print-config", "--config", str(file))
+    assert result.returncode == 2
+    for words in (str(file), "features.num_mel", "num_mels", "fix:"):
+        assert words in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_set_wins_over_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text("features:\n  num_mels: 40\n  frame_shift: 0.02\n")
+    result = run("featurize", "--print-config", "--config", str(file), "--set", "features.num_mels=64")
+    assert result.returncode == 0, result.stderr
+    features = yaml.safe_load(result.stdout)["features"]
+    assert (features["num_mels"], features["frame_shift"]) == (64, 0.02)
+
+
+@pytest.mark.parametrize(
+    ("raised", "code", "text"),
+    [
+        (UserError("no such cuts", fix="check the path"), 2, "error: no such cuts\nfix: check the path\n"),
+        (Interrupted("after step 12"), 75, "stopped: after step 12\n"),
+    ],
+)
+def test_exit_codes(
+    raised: Exception, code: int, text: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(cli, "register", lambda: _raiser(raised))
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    assert stop.value.code == code
+    assert capsys.readouterr().err == text
+
+
+def test_a_bug_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cli, "register", lambda: _raiser(ZeroDivisionError("a bug")))
+    with pytest.raises(ZeroDivisionError):
+        cli.main()
+
+
+def test_a_closed_pipe_is_no_bug() -> None:
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(
+        [sys.executable, "-m", "voxkit", "--help"], env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert "Traceback" not in process.stderr.read()
+
+
+def _raiser(error: Exception):
+    def command(**_: object) -> None:
+        raise error
+
+    return command
+
+
+def registered():
+    """The app with all commands; a second registration would list them twice."""
+    if not cli.app.registered_commands and not cli.app.registered_groups:
+        cli.register()
+    return cli.app

@@ -98,7 +98,7 @@ class Problems:
         bad = self.bad_ids
         if not bad:
             return bad
-        if len(bad) > max_bad * total or len(bad) >= total:
+        if len(bad) >= total or len(bad) / total > max_bad:
             raise DataError(self, total, max_bad)
         if rejected is not None:
             rejected.parent.mkdir(parents=True, exist_ok=True)

@@ -6,13 +6,17 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
+import torch
+import torch.distributed as dist
 import toy
-from toy import ended, launch, same, train
+from toy import Toy, configured, ended, launch, same, train
 
 from voxkit.errors import UserError
+from voxkit.train import checkpoint
 from voxkit.train.curves import read_metrics
 from voxkit.train.dist import joined
 
@@ -62,7 +66,7 @@ def test_by_torchrun(tmp_path):
 
 @pytest.mark.parametrize("told", [0, 1])
 def test_a_signal_to_either_process_stops_both_at_the_same_step(tmp_path, told):
-    options = {"train": {"epochs": 4}}
+    options = {"train": {"epochs": 4, "workers": told}}
     whole = launch_two(tmp_path / "whole", **options)
     two = launch_two(tmp_path / "stopped", pause=0.05, **options)
     assert [ended(process) for process in whole] == [0, 0]
@@ -82,6 +86,65 @@ def test_a_non_finite_loss_on_one_process_is_skipped_by_both(tmp_path):
     assert [r["ids"] for r in records["nonfinite"]] == [[f"cut-3-{k}" for k in range(6)]] * 2
     two = launch_two(tmp_path / "strict", **options | {"train": {"epochs": 2, "max_nonfinite": 0}})
     assert [ended(process) for process in two] == [2, 2]
+
+
+class LocalSteps:
+    """Each process makes its own steps; every third one their weights are averaged, and the change is remembered."""
+
+    shared = False
+
+    def __init__(self):
+        self.exchanges = 0
+
+    def wrap(self, model, world):
+        return model
+
+    def micro_batch(self, model, last):
+        return nullcontext()
+
+    def gradients(self, model):
+        pass
+
+    def weights(self, model, step):
+        if step % 3 == 2:
+            self.exchanges += 1
+            for parameter in model.parameters():
+                dist.all_reduce(parameter.data)
+                parameter.data.div_(2 + 0.01 * self.exchanges)
+
+    def state_dict(self):
+        return {"exchanges": torch.tensor(self.exchanges)}
+
+    def load_state_dict(self, state):
+        self.exchanges = int(state.get("exchanges", 0))
+
+
+def test_a_strategy_with_weights_of_its_own_resumes_exactly(tmp_path):
+    options = {"strategy": LocalSteps(), "train": {"steps": 11, "save_every": 1}}
+    whole = launch_two(tmp_path / "whole", **options)
+    two = launch_two(tmp_path / "stopped", pause=0.05, **options)
+    assert [ended(process) for process in whole] == [0, 0]
+    metrics = tmp_path / "stopped" / "metrics.jsonl"
+    while not metrics.exists() or metrics.read_text().count("\n") < 2:
+        time.sleep(0.01)
+    os.kill(two[1].pid, signal.SIGUSR1)
+    assert [ended(process) for process in two] == [75, 75]
+    assert [ended(process) for process in launch_two(tmp_path / "stopped", **options)] == [0, 0]
+    assert same(tmp_path / "whole", tmp_path / "stopped")
+    newest = checkpoint.latest(tmp_path / "whole" / "checkpoints")
+    first, second = checkpoint.load(newest).objects["ranks"]
+    assert not torch.equal(first["model"]["first.weight"], second["model"]["first.weight"])
+
+
+def test_different_data_are_told(tmp_path):
+    class Uneven(Toy):
+        def batches(self, split, epoch):
+            batches = super().batches(split, epoch)
+            batches.config = configured(batches=5 + int(os.environ["RANK"]))
+            return batches
+
+    assert [ended(process) for process in launch_two(tmp_path / "two", task=Uneven, train={"steps": 5})] == [2, 2]
+    assert "see different data" in (tmp_path / "two.log").read_text()
 
 
 def test_a_rehearsal_of_two(tmp_path):

@@ -73,7 +73,7 @@ def test_killed(tmp_path, kills, options):
     assert scores(tmp_path / "whole") == scores(tmp_path / "killed")
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     crashes=st.lists(st.integers(1, 20), max_size=3),
     accumulate=st.integers(1, 3),

@@ -117,7 +117,7 @@ def configured(**options) -> ToyConfig:
     return from_mapping(ToyConfig, plain | options, "the test")
 
 
-def train(path: Path, pause: float = 0.0, task=Toy, **options) -> Path:
+def train(path: Path, pause: float = 0.0, task=Toy, strategy=None, **options) -> Path:
     """Train in this process."""
     from voxkit.train.loop import fit
 
@@ -126,7 +126,7 @@ def train(path: Path, pause: float = 0.0, task=Toy, **options) -> Path:
     note = path.with_name("note.txt")
     note.write_text("toy\n")
     with RunDir.open(path, "toy", config, RESUMABLE) as run:
-        return fit(task(config, note, pause), config.train, run)
+        return fit(task(config, note, pause), config.train, run, strategy)
 
 
 def launch(path: Path, before=lambda: None, environment=None, **options) -> Process:
@@ -169,11 +169,13 @@ def status(work) -> int:
 
 
 def ended(process: Process, within: float = 60.0) -> int:
-    """The exit status; negative for a signal."""
-    process.join(within)
-    if process.exitcode is None:
-        process.kill()
-        raise AssertionError("it hangs")
+    """The exit status; negative for a signal. (Joining would wait for the process's own children too.)"""
+    deadline = time.monotonic() + within
+    while process.exitcode is None:
+        if time.monotonic() > deadline:
+            process.kill()
+            raise AssertionError("it hangs")
+        time.sleep(0.01)
     return process.exitcode
 
 

@@ -81,11 +81,16 @@ def groups(
         release: called in every data process, to close what it inherited and must not hold on to.
 
     Raises:
-        UserError: an epoch has no batches.
+        UserError: an epoch has no batches, or not as many in all processes.
     """
     while True:
         batches = task.batches("train", epoch)
         count = len(batches)
+        if len(set(world.gather(count))) > 1:
+            raise UserError(
+                f"epoch {epoch}: the processes see different data ({world.gather(count)} batches)",
+                fix="give all of them the same data and seed; who takes what is seen to here",
+            )
         if count == 0:
             raise UserError(f"epoch {epoch} has no training batches", fix="check the training data and its filters")
         plan = positions(count, batch, config.accumulate, world.rank, world.size)

@@ -22,7 +22,7 @@ from voxkit.train.dist import World, joined
 from voxkit.train.feed import groups, steps_per_epoch
 from voxkit.train.interrupt import Signals, listening
 from voxkit.train.logbook import NONFINITE, Logbook
-from voxkit.train.numerics import seed_all, settled
+from voxkit.train.numerics import seed_all, settled, to_device
 from voxkit.train.rehearse import rehearse
 from voxkit.train.settings import TrainConfig
 from voxkit.train.step import Step, StepFactory, Supervised
@@ -196,16 +196,18 @@ def _save(
     config: TrainConfig,
     world: World,
 ) -> None:
-    own = strategy.state_dict()
-    strategies = world.gather(own) if own else []
+    own = {"strategy": strategy.state_dict()}
+    if not strategy.shared:
+        own |= {"model": model.state_dict(), "update": update.state_dict()}
+    ranks = world.gather(to_device(own, torch.device("cpu"))) if any(own.values()) else None
     if not world.main:
         return
     tensors = {"model": model.state_dict()}
     if config.average != "none":
         tensors["average"] = average.state_dict()
     objects: dict[str, Any] = {"optimizer": update.state_dict()}
-    if strategies:
-        objects["strategy"] = strategies
+    if ranks is not None:
+        objects["ranks"] = ranks
     if hasattr(task, "state_dict"):
         objects["task"] = task.state_dict()
     checkpoint.save(folder, state, tensors, objects)
@@ -221,18 +223,18 @@ def _restore(
     strategy: Strategy,
     world: World,
 ) -> State:
+    ranks = saved.objects.get("ranks", [])
+    own = ranks[world.rank] if len(ranks) == world.size else {}
     try:
-        model.load_state_dict(saved.tensors["model"], strict=True)
+        model.load_state_dict(own.get("model", saved.tensors["model"]), strict=True)
         average.load_state_dict(saved.tensors.get("average", {}))
-        update.load_state_dict(saved.objects["optimizer"])
+        update.load_state_dict(own.get("update", saved.objects["optimizer"]))
+        strategy.load_state_dict(own.get("strategy", {}))
     except (RuntimeError, KeyError, ValueError) as error:
         raise UserError(
             f"the checkpoint of step {saved.state.step} does not fit the model: {error}",
             fix="go back to the code that made it, or start anew with another --out",
         ) from error
-    strategies = saved.objects.get("strategy", [])
-    if len(strategies) == world.size:
-        strategy.load_state_dict(strategies[world.rank])
     if "task" in saved.objects and hasattr(task, "load_state_dict"):
         task.load_state_dict(saved.objects["task"])
     return saved.state
@@ -245,6 +247,8 @@ def _announce(state: State, model: nn.Module, config: TrainConfig, world: World,
         f"training {size / 1e6:.2f} M parameters for {horizon} steps of {group} batch(es) on {world.size} x "
         f"{world.device.type}" + (f", going on from step {state.step}" if state.step else "")
     )
+    if config.warmup >= horizon:
+        say(f"note: the warm-up of {config.warmup} steps takes all of the training")
     if state.step and state.group != group:
         say(f"note: a step now takes {group} batches, before the stop it took {state.group}")
     if state.step and state.horizon != horizon and config.schedule in ("cosine", "linear"):

@@ -22,7 +22,8 @@ class Strategy(Protocol):
     """
 
     shared: bool
-    """True: the step uses the gradient summed over all processes. False: each process uses its own."""
+    """True: the step uses the gradient summed over all processes, so that all have the same weights. False: each uses
+    its own gradient and has its own weights and optimiser state, which checkpoints keep for each."""
 
     def wrap(self, model: nn.Module, world: World) -> nn.Module:
         """The module that the loss calls: `model`, or something around it that shares its parameters."""
@@ -37,9 +38,10 @@ class Strategy(Protocol):
         """After the optimiser has made step `step` (from 0)."""
 
     def state_dict(self) -> dict[str, Any]:
-        """This process's own state (tensors and plain values); empty if there is none."""
+        """What this process remembers between steps (tensors and plain values); empty if nothing."""
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None: ...
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from there; empty if nothing was saved, or by another number of processes."""
 
 
 class DDP:

@@ -76,7 +76,7 @@ class CmvnStats:
             "sum": np.ascontiguousarray(table[:, 1 : 1 + self.dim]),
             "sum_squares": np.ascontiguousarray(table[:, 1 + self.dim :]),
         }
-        write_atomic(path, save(tensors, metadata={"keys": json.dumps(keys), "dim": str(self.dim)}))
+        write_atomic(path, save(tensors, metadata={"keys": json.dumps(keys)}))
 
     @classmethod
     def load(cls, path: Path) -> CmvnStats:
@@ -90,15 +90,15 @@ class CmvnStats:
         try:
             with safe_open(path, framework="numpy") as file:
                 metadata: Mapping[str, str] = file.metadata()
-                stats = cls(int(metadata["dim"]))
-                columns = [file.get_tensor(name) for name in ("frames", "sum", "sum_squares")]
                 keys: list[str] = json.loads(metadata["keys"])
+                frames, sums, squares = (file.get_tensor(name) for name in ("frames", "sum", "sum_squares"))
         except FileNotFoundError as error:
             raise UserError(f"{path}: no such file", fix="compute it: voxkit featurize --cmvn global") from error
         except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
             raise UserError(f"{path}: not CMVN statistics ({error})", fix="compute them again") from error
-        for key, count, sums, squares in zip(keys, *columns, strict=True):
-            stats._add_sums(key, np.concatenate([[count], sums, squares]))
+        stats = cls(sums.shape[1])
+        for index, key in enumerate(keys):
+            stats._add_sums(key, np.concatenate([[frames[index]], sums[index], squares[index]]))
         return stats
 
     @classmethod

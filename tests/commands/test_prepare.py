@@ -1,0 +1,139 @@
+"""`voxkit prepare` from the command line."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+ROOT = Path(__file__).parents[2]
+
+
+def voxkit(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
+    program = "from voxkit.commands.prepare.command import prepare\n" + RUN
+    return subprocess.run(
+        [sys.executable, "-c", program, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "200", **environment},
+    )
+
+
+RUN = """
+import sys, typer
+from voxkit.errors import UserError
+app = typer.Typer(rich_markup_mode="rich", pretty_exceptions_enable=False)
+app.command()(prepare)
+if __name__ == "__main__":
+    try:
+        app()
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    finally:
+        slow = {"torch", "lhotse"} & set(sys.modules)
+        if slow:
+            print("imported", slow, file=sys.stderr)
+            sys.exit(3)
+"""
+
+
+@pytest.fixture
+def recordings(tmp_path: Path) -> Path:
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    for name in "abcd":
+        soundfile.write(folder / f"{name}.wav", 0.1 * np.sin(np.arange(8000) / 9), 16000)
+    (folder / "transcripts.tsv").write_text("".join(f"{name}.wav\tword {name}\tme\n" for name in "abcd"))
+    return folder
+
+
+def test_list() -> None:
+    done = voxkit("--list")
+    assert done.returncode == 0, done.stderr
+    names = [line.split()[0] for line in done.stdout.splitlines()]
+    assert names == "NAME mini an4 fsdd kathleen_en librispeech_mini esc10 wake_words dir".split()
+
+
+def test_help_shows_examples() -> None:
+    done = voxkit("--help")
+    assert done.returncode == 0, done.stderr
+    assert "dialects=[en-us,en-029]" in done.stdout
+
+
+def test_own_audio(recordings: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    done = voxkit("dir", "--source", recordings, "--out", out)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == f"dir: all 4 utterances 0.00 h -> {out}\n"
+    assert {path.name for path in out.iterdir()} >= {"cuts_all.jsonl.gz", "config.yaml", "env.json", "command.txt"}
+    again = voxkit("dir", "--source", recordings, "--out", out)
+    assert again.returncode == 0
+    assert "nothing to do" in again.stderr
+    other = voxkit("dir", "--source", recordings, "--out", out, "--max-bad", 0.1)
+    assert other.returncode == 2
+    assert "max_bad: 0.0 -> 0.1" in other.stderr
+
+
+def test_bad_audio_is_reported_and_nothing_written(recordings: Path, tmp_path: Path) -> None:
+    (recordings / "b.wav").write_bytes(b"")
+    (recordings / "c.wav").write_bytes((recordings / "c.wav").read_bytes()[:5000])
+    out = tmp_path / "out"
+    done = voxkit("dir", "--source", recordings, "--out", out)
+    assert done.returncode == 2
+    assert f"{recordings}/transcripts.tsv:2" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["mine"]
+    tolerant = voxkit("dir", "--source", recordings, "--out", out, "--max-bad", 0.5)
+    assert tolerant.returncode == 0, tolerant.stderr
+    assert (out / "rejected.jsonl").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((), "no corpus named"),
+        (("an44", "--out", "x"), "did you mean an4"),
+        (("an4",), "no --out given"),
+        (("an4", "--hours", "3", "--out", "x"), "an4 is recorded and has no --hours"),
+        (("mini", "--source", "x", "--out", "x"), "mini is spoken on the spot"),
+        (("mini", "--set", "vocabulry=500", "--out", "x"), "did you mean 'vocabulary'"),
+        (("esc10", "--out", "x"), "get it from https://github.com/karolpiczak/ESC-10"),
+        (("an4", "--no-download", "--out", "x"), "--no-download was given"),
+        (("an4", "--source", "nowhere", "--out", "x"), "no folder"),
+        (("dir", "--out", "x"), "no --source"),
+        (("dir", "--source", "nowhere", "--out", "x"), "no folder nowhere"),
+    ],
+)
+def test_mistakes(arguments: tuple[str, ...], message: str, tmp_path: Path) -> None:
+    done = voxkit(*arguments, VOXKIT_DATA=str(tmp_path))
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_config_can_be_fed_back(tmp_path: Path) -> None:
+    printed = voxkit("mini", "--hours", "0.5", "--set", "snr=[0,20]", "--print-config")
+    assert printed.returncode == 0, printed.stderr
+    assert "hours: 0.5" in printed.stdout
+    file = tmp_path / "mini.yaml"
+    file.write_text(printed.stdout)
+    assert voxkit("mini", "--config", file, "--print-config").stdout == printed.stdout
+
+
+def test_mini(tmp_path: Path) -> None:
+    pytest.importorskip("espeakng_loader", reason="espeak-ng is not installed")
+    out = tmp_path / "mini"
+    settings = ("--hours", "0.005", "--set", "lm_sentences=2000")
+    done = voxkit("mini", "--out", out, *settings)
+    assert done.returncode == 0, done.stderr
+    assert (out / "lexicon.txt").exists()
+    assert not (out / "parts").exists()
+    checked = voxkit("mini", "--out", out, *settings)
+    assert "nothing to do" in checked.stderr
+    assert done.stdout.startswith("mini: train ")

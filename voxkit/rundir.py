@@ -169,7 +169,7 @@ class RunDir:
                         f"{path}: made with another config\n  " + "\n  ".join(changed),
                         fix="choose another --out, or go back to the old settings to go on in this one",
                     )
-            elif any(name != LOCK for name in os.listdir(path)):
+            elif any(not name.startswith(".") for name in os.listdir(path)):  # a kill may leave a lock and a .tmp
                 raise UserError(f"{path}: not empty and not an experiment folder", fix="choose another --out")
             write_atomic(path / CONFIG, f"command: {command}\n" + to_yaml(config))
             with open(path / COMMAND, "a", encoding="utf-8") as file:

@@ -67,9 +67,8 @@ def test_by_torchrun(tmp_path):
 @pytest.mark.parametrize("told", [0, 1])
 def test_a_signal_to_either_process_stops_both_at_the_same_step(tmp_path, told):
     options = {"train": {"epochs": 4, "workers": told}}
-    whole = launch_two(tmp_path / "whole", **options)
-    two = launch_two(tmp_path / "stopped", pause=0.05, **options)
-    assert [ended(process) for process in whole] == [0, 0]
+    assert [ended(process) for process in launch_two(tmp_path / "whole", **options)] == [0, 0]
+    two = launch_two(tmp_path / "stopped", pause=0.1, **options)
     metrics = tmp_path / "stopped" / "metrics.jsonl"
     while not metrics.exists() or metrics.read_text().count("\n") < 3:
         time.sleep(0.01)
@@ -121,9 +120,8 @@ class LocalSteps:
 
 def test_a_strategy_with_weights_of_its_own_resumes_exactly(tmp_path):
     options = {"strategy": LocalSteps(), "train": {"steps": 11, "save_every": 1}}
-    whole = launch_two(tmp_path / "whole", **options)
-    two = launch_two(tmp_path / "stopped", pause=0.05, **options)
-    assert [ended(process) for process in whole] == [0, 0]
+    assert [ended(process) for process in launch_two(tmp_path / "whole", **options)] == [0, 0]
+    two = launch_two(tmp_path / "stopped", pause=0.1, **options)
     metrics = tmp_path / "stopped" / "metrics.jsonl"
     while not metrics.exists() or metrics.read_text().count("\n") < 2:
         time.sleep(0.01)

@@ -53,6 +53,8 @@ def draw(metrics: Path, picture: Path, title: str = "") -> None:
         panels[0].axvline(record["step"], color=ACCENT, linewidth=0.8, alpha=0.6)
     if losses and min(losses) > 0:
         panels[0].set_yscale("log")
+        for place in (panels[0].yaxis.set_major_formatter, panels[0].yaxis.set_minor_formatter):
+            place(lambda value, _: f"{value:g}" if f"{value:e}"[0] in "125" else "")
 
     panels[1].set_title("score")
     if scores:

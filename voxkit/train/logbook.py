@@ -102,8 +102,9 @@ class Logbook:
         with open(self.run.path / NONFINITE, "a", encoding="utf-8") as file:
             file.write(json.dumps(record, ensure_ascii=False) + "\n")
         self._log("nonfinite", {"skipped": state.nonfinite, "ids": suspects})
+        shown = ", ".join(suspects[:5]) + (f" ... ({len(suspects)}, see {NONFINITE})" if len(suspects) > 5 else "")
         what = "loss" if facts["loss"] is None else "gradient"
-        say(f"step {state.step}: the {what} is not finite, the step is skipped; cuts: {', '.join(suspects)}")
+        say(f"step {state.step}: the {what} is not finite, the step is skipped; cuts: {shown}")
 
     def _log(self, kind: str, values: Mapping[str, Any]) -> None:
         if not self.main:

@@ -23,9 +23,11 @@ def derive(*parts: int | str) -> int:
 
 
 def seed_all(*parts: int | str) -> None:
-    """Set torch's (all devices), numpy's and Python's generators to a function of `parts` alone."""
+    """Set torch's (on the CPU and the current GPU), numpy's and Python's generators to a function of `parts` alone."""
     seed = derive(*parts)
-    torch.manual_seed(seed)
+    torch.default_generator.manual_seed(seed)  # torch.manual_seed would format a stack trace for each absent device
+    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+        torch.cuda.manual_seed(seed)
     np.random.seed(seed & 0xFFFFFFFF)
     random.seed(seed)
 

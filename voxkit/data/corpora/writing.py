@@ -84,6 +84,8 @@ def make_cuts(utterances: Iterable[Utterance], problems: Problems) -> dict[str, 
         if isinstance(header, AudioError):
             problems.add(header.kind, utterance.where, utterance.id, header.what, header.fix)
         else:
+            if header.channels > 1:
+                audio.notice_once(f"notice: {utterance.path} has {header.channels} channels; the cuts take the first")
             cuts[utterance.id] = _cut(utterance, header)
     return cuts
 

@@ -3,7 +3,6 @@ import inspect
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -15,6 +14,7 @@ from voxkit.commands import COMMANDS
 from voxkit.errors import Interrupted, UserError
 
 ROOT = Path(__file__).resolve().parents[1]
+WORDS = {"prepare": ["prepare", "mini"]}  # the only corpus that has a config
 
 
 def run(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
@@ -51,19 +51,22 @@ def test_help_lists_every_command_with_its_line(help_page: str, name: str) -> No
 
 
 def test_help_is_quick() -> None:
+    """Processor time, the best of five: a machine that is busy with other work must not fail this."""
     times = []
     for _ in range(5):
-        start = time.perf_counter()
+        before = os.times()
         run("--help")
-        times.append(time.perf_counter() - start)
+        after = os.times()
+        spent = after.children_user - before.children_user + after.children_system - before.children_system
+        times.append(spent)
     assert min(times) < 0.7
 
 
 def test_help_imports_neither_torch_nor_lhotse() -> None:
     code = (
-        "import sys\nfrom voxkit.cli import register\n"
-        "try:\n    register()(['--help'])\nexcept SystemExit:\n    pass\n"
-        "heavy = {'torch', 'lhotse', 'torchaudio', 'k2', 'matplotlib', 'numpy.testing'} & set(sys.modules)\n"
+        "import sys\nfrom voxkit import cli\nsys.argv = ['voxkit', '--help']\n"
+        "try:\n    cli.main()\nexcept SystemExit:\n    pass\n"
+        "heavy = {'torch', 'lhotse', 'torchaudio', 'k2', 'matplotlib', 'numpy', 'pydantic'} & set(sys.modules)\n"
         "sys.exit(f'imported: {heavy}' if heavy else 0)"
     )
     result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
@@ -75,6 +78,14 @@ def test_every_command_has_help(name: str) -> None:
     result = run(name, "--help")
     assert result.returncode == 0, result.stderr
     assert f"voxkit {name}" in result.stdout
+
+
+def test_completion_knows_the_options_of_a_command() -> None:
+    asked = {"_VOXKIT_COMPLETE": "complete_bash", "COMP_WORDS": "voxkit submit --back", "COMP_CWORD": "2"}
+    env = {**os.environ, "PYTHONPATH": str(ROOT), **asked}
+    command = [sys.executable, "-m", "voxkit"]
+    result = subprocess.run(command, env=env, capture_output=True, text=True)
+    assert result.stdout.split() == ["--backend"], result.stderr
 
 
 def test_version() -> None:
@@ -111,11 +122,11 @@ def test_unknown_option_is_named() -> None:
 def test_printed_config_can_be_fed_back(name: str, tmp_path: Path) -> None:
     runner = CliRunner()
     app = registered()
-    first = runner.invoke(app, [name, "--print-config"])
+    first = runner.invoke(app, [*WORDS.get(name, [name]), "--print-config"])
     assert first.exit_code == 0, first.output
     file = tmp_path / "printed.yaml"
     file.write_text(first.stdout, encoding="utf-8")
-    second = runner.invoke(app, [name, "--print-config", "--config", str(file)])
+    second = runner.invoke(app, [*WORDS.get(name, [name]), "--print-config", "--config", str(file)])
     assert second.exit_code == 0, second.output
     assert second.stdout == first.stdout
     assert yaml.safe_load(first.stdout)
@@ -129,7 +140,8 @@ def test_unknown_config_key_names_file_key_and_the_nearest(name: str, tmp_path: 
     known = next(iter(config.model_fields))
     file = tmp_path / "mine.yaml"
     file.write_text(f"{known}x: 1\n")
-    result = CliRunner().invoke(registered(), [name, "--print-config", "--config", str(file)])
+    words = [*WORDS.get(name, [name]), "--print-config", "--config", str(file)]
+    result = CliRunner().invoke(registered(), words)
     assert isinstance(result.exception, UserError)
     message = str(result.exception)
     assert str(file) in message
@@ -166,7 +178,7 @@ def test_set_wins_over_the_file(tmp_path: Path) -> None:
 def test_exit_codes(
     raised: Exception, code: int, text: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(cli, "register", lambda: _raiser(raised))
+    monkeypatch.setattr(cli, "register", lambda only: _raiser(raised))
     with pytest.raises(SystemExit) as stop:
         cli.main()
     assert stop.value.code == code
@@ -174,7 +186,7 @@ def test_exit_codes(
 
 
 def test_a_bug_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cli, "register", lambda: _raiser(ZeroDivisionError("a bug")))
+    monkeypatch.setattr(cli, "register", lambda only: _raiser(ZeroDivisionError("a bug")))
     with pytest.raises(ZeroDivisionError):
         cli.main()
 

@@ -6,6 +6,7 @@ Imports neither torch nor lhotse: `--help` must answer at once.
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from typing import Annotated, Any
 
@@ -56,9 +57,17 @@ def _print_environment() -> None:
         print("gpu none")
 
 
-def register() -> typer.Typer:
-    """Add every command of the lobby: a function of the room's name, or `app` where the room has verbs."""
+def register(only: str | None = None) -> typer.Typer:
+    """Add every command of the lobby: a function of the room's name, or `app` where the room has verbs.
+
+    Args:
+        only: the one command that will run; of the others only the line in the lobby is shown, and their rooms, which
+            take most of the time of `--help`, stay closed. None opens every room.
+    """
     for name, help_line in COMMANDS.items():
+        if only not in (None, name):
+            app.command(name, short_help=help_line)(_not_this_one)
+            continue
         room = name.replace("-", "_")
         module = importlib.import_module(f"voxkit.commands.{room}.command")
         if hasattr(module, "app"):
@@ -69,10 +78,21 @@ def register() -> typer.Typer:
     return app
 
 
+def _not_this_one() -> None:
+    """Stands for a command in the list of commands."""
+
+
+def _wanted() -> str | None:
+    """The command on the command line, an empty string if there is none; None if the shell asks for completions."""
+    if "_VOXKIT_COMPLETE" in os.environ:
+        return None
+    return next((word for word in sys.argv[1:] if not word.startswith("-")), "")
+
+
 def main() -> None:
     """The `voxkit` entry point: 0 done, 1 a bug (traceback), 2 the user's to mend, 75 stopped and resumable."""
     try:
-        register()(prog_name="voxkit")
+        register(_wanted())(prog_name="voxkit")
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(EXIT_USER)

@@ -12,7 +12,7 @@ LETTER_A = "[['eI]]"  # the name of the letter in espeak-ng's phonemes; as text 
 
 
 def alone(words: Iterable[str], dialect: str, stress: bool) -> dict[str, Counter[tuple[str, ...]]]:
-    """Each word said alone, counted once; the letter `a` as letter and as article."""
+    """Each word said alone, counted once; a single letter then is the letter's name."""
     speaker = Speaker.get()
     speaker.set_voice(dialect)
     found = {word: Counter([speaker.pronounce(word, stress)]) for word in words}

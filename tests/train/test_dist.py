@@ -57,7 +57,7 @@ def test_by_torchrun(tmp_path):
         env=os.environ | {"PYTHONPATH": str(Path.cwd()), "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
     )
     assert done.returncode == 0, done.stderr
     train(tmp_path / "one", norm="layer", train={"steps": 6, "accumulate": 2})

@@ -82,6 +82,7 @@ def _train(
     make_step: StepFactory,
     saved: Checkpoint | None,
 ) -> None:
+    # Epochs may differ in length by a few batches; the first one stands for all, and nothing has to be planned ahead.
     horizon = config.steps or config.epochs * steps_per_epoch(len(task.batches("train", 0)), config, world)
     seed_all(config.seed, "weights")
     model = task.model().to(world.device).train()

@@ -55,19 +55,30 @@ def save(
     (temporary / ASSETS).mkdir(parents=True)
     for name, source in (assets or {}).items():
         shutil.copyfile(source, temporary / ASSETS / name)
-    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
+    weights = {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in state.items()}  # none shared
     save_file(weights, temporary / WEIGHTS)
     head = {"format": FORMAT, "voxkit": __version__, "system": system, "config": to_dict(config)}
     write_atomic(temporary / CONFIG, yaml.safe_dump(head, sort_keys=False, allow_unicode=True))
     sync_tree(temporary)
+    old = _old(path)
     if path.exists():
-        old = path.with_name(f".{path.name}.old")
         shutil.rmtree(old, ignore_errors=True)
         os.replace(path, old)
-        os.replace(temporary, path)
-        shutil.rmtree(old)
-    else:
-        os.replace(temporary, path)
+    os.replace(temporary, path)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _old(path: Path) -> Path:
+    """Where `save` keeps the older bundle while it renames the new one; left there only by a kill in that moment."""
+    return path.with_name(f".{path.name}.old")
+
+
+def _find(path: Path) -> Path:
+    """The bundle's folder, given it or an experiment folder that holds `bundle/`."""
+    for folder in (path / "bundle", _old(path / "bundle"), path, _old(path)):
+        if (folder / CONFIG).exists() and (folder / WEIGHTS).exists():
+            return folder
+    return path
 
 
 def load(path: Path, device: str = "cpu") -> Bundle:
@@ -84,8 +95,8 @@ def load(path: Path, device: str = "cpu") -> Bundle:
 
     from voxkit.commands import COMMANDS
 
-    path = Path(path)
-    folder = path / "bundle" if (path / "bundle" / CONFIG).exists() else path
+    path = Path(path).absolute()
+    folder = _find(path)
     if not (folder / WEIGHTS).exists():
         unfinished = (path / "checkpoints").is_dir()
         raise UserError(
@@ -94,16 +105,17 @@ def load(path: Path, device: str = "cpu") -> Bundle:
         )
     head = read_config(folder)
     system = str(head.get("system"))
-    if head.get("format") != FORMAT or system.replace("_", "-") not in COMMANDS:
+    config = head.get("config")
+    if head.get("format") != FORMAT or system.replace("_", "-") not in COMMANDS or not isinstance(config, dict):
         raise UserError(
             f"{folder}: made by voxkit {head.get('voxkit')} for {system!r} (format {head.get('format')}), "
             "which this version cannot load",
             fix="install the voxkit version that made it",
         )
     room = importlib.import_module(f"voxkit.commands.{system}.model")
-    model = room.from_bundle(head["config"], folder / ASSETS)
+    model = room.from_bundle(config, folder / ASSETS)
     try:
         model.load_state_dict(load_file(folder / WEIGHTS), strict=True)
     except (RuntimeError, SafetensorError) as error:
         raise UserError(f"{folder / WEIGHTS}: does not fit the model: {error}", fix="train it again") from error
-    return Bundle(system, head["config"], model.to(device).eval(), folder / ASSETS, folder)
+    return Bundle(system, config, model.to(device).eval(), folder / ASSETS, folder)

@@ -16,6 +16,10 @@ from voxkit.decode.raw import RawLattice, word_lattice
 from voxkit.decode.settings import SearchConfig
 from voxkit.errors import UserError
 
+_BEST_ONLY = 0.01  # a lattice beam that leaves hardly more than the best path
+_FLAT = 4.0  # a frame's perplexity from which on beams are narrowed; that of a trained network is below 2
+_NARROWEST = 0.05
+
 
 class KaldiDecoder:
     """Log-probabilities of a CTC network to word lattices.
@@ -34,7 +38,6 @@ class KaldiDecoder:
     """
 
     def __init__(self, lang: Lang | Path, config: SearchConfig | None = None, graph: Any = None) -> None:
-        import kaldi_decoder
         import kaldifst
 
         self.lang = lang if isinstance(lang, Lang) else Lang.load(lang)
@@ -48,10 +51,6 @@ class KaldiDecoder:
         self._scratch = tempfile.TemporaryDirectory(
             prefix="voxkit-", dir=memory if os.access(memory, os.W_OK) else None, ignore_cleanup_errors=True
         )
-        self._options = kaldi_decoder.LatticeSimpleDecoderConfig(
-            beam=self.config.beam, lattice_beam=self.config.lattice_beam
-        )
-        self._exact = kaldi_decoder.LatticeSimpleDecoderConfig(beam=self.config.beam, lattice_beam=0.01)
 
     def __call__(self, log_probs: ArrayLike) -> Lattice:
         """Search.
@@ -60,13 +59,15 @@ class KaldiDecoder:
             log_probs: (T, V) float log-probabilities, column 0 the blank.
 
         Returns:
-            The lattice within `lattice_beam` of the best path. If no path reaches the end of a sentence, those that
+            The lattice within `lattice_beam` of the best path. Outputs that say next to nothing (an untrained network)
+            would keep the whole graph alive, so both beams narrow where they are flat or the lattice grows past
+            `max_states`. If no path reaches the end of a sentence, those that
             are alive at the last frame count as ended.
 
         Raises:
             ValueError: the shape does not fit the token table, or a value is NaN.
         """
-        return self._search(log_probs, self._options)
+        return self._search(log_probs, self.config.lattice_beam)
 
     def best_path(self, log_probs: ArrayLike) -> Hypothesis:
         """The best hypothesis alone, faster than by way of a lattice. `log_probs` (T, V)."""
@@ -74,27 +75,41 @@ class KaldiDecoder:
 
     def best_lattice(self, log_probs: ArrayLike) -> Lattice:
         """The lattice of (nearly) nothing but the best path. `log_probs` (T, V)."""
-        return self._search(log_probs, self._exact)
+        return self._search(log_probs, _BEST_ONLY)
+
+    def with_config(self, config: SearchConfig) -> KaldiDecoder:
+        """A decoder with other beams and scales over the same graph, which is not loaded again."""
+        return KaldiDecoder(self.lang, config, graph=self._graph)
 
     def words(self, hypothesis: Hypothesis) -> str:
         """The text of a hypothesis."""
         return " ".join(self.lang.words[word] for word in hypothesis.words)
 
-    def _search(self, log_probs: ArrayLike, options: Any) -> Lattice:
-        import kaldi_decoder
-
+    def _search(self, log_probs: ArrayLike, lattice_beam: float) -> Lattice:
         scores = self._scores(log_probs)
         num_frames = len(scores)
         if num_frames == 0:
             return Lattice.empty(0)
-        decoder = kaldi_decoder.LatticeSimpleDecoder(self._graph, options)
-        decoder.decode(kaldi_decoder.DecodableCtc(scores))
-        found, raw = decoder.get_raw_lattice()
-        if not found:
-            return Lattice.empty(num_frames)
+        narrow = min(1.0, _FLAT / _perplexity(scores[:, : len(self.lang.tokens)]))
+        while True:
+            raw = self._raw_lattice(scores, self.config.beam * narrow, lattice_beam * narrow)
+            if raw is None:
+                return Lattice.empty(num_frames)
+            if raw.num_states <= self.config.max_states * num_frames or narrow < _NARROWEST:
+                break
+            narrow *= 0.6
         file = Path(self._scratch.name) / "raw.fst"
         raw.write(str(file))  # its binary form: reading the arcs one by one through Python costs ten times as much
         return word_lattice(RawLattice.from_openfst(file.read_bytes()), len(self.lang.tokens), num_frames)
+
+    def _raw_lattice(self, scores: NDArray[np.float32], beam: float, lattice_beam: float) -> Any:
+        import kaldi_decoder
+
+        options = kaldi_decoder.LatticeSimpleDecoderConfig(beam=beam, lattice_beam=lattice_beam)
+        decoder = kaldi_decoder.LatticeSimpleDecoder(self._graph, options)
+        decoder.decode(kaldi_decoder.DecodableCtc(scores))
+        found, raw = decoder.get_raw_lattice()
+        return raw if found else None
 
     def _scores(self, log_probs: ArrayLike) -> NDArray[np.float32]:
         """(T, 2V - 1): scaled scores, those of the tokens once more for their word-initial labels."""
@@ -106,3 +121,10 @@ class KaldiDecoder:
         scores[:, 0] -= self.config.blank_penalty
         scores *= self.config.acoustic_scale
         return np.ascontiguousarray(np.concatenate([scores, scores[:, 1:]], axis=1))
+
+
+def _perplexity(scores: NDArray[np.float32]) -> float:
+    """How many outputs a frame hesitates between: exp of the mean entropy of (T, V) scores, renormalised."""
+    exponents = np.exp(scores - scores.max(axis=1, keepdims=True))
+    shares = exponents / exponents.sum(axis=1, keepdims=True)
+    return float(np.exp(-(shares * np.log(shares + 1e-30)).sum(axis=1).mean()))

@@ -1,0 +1,137 @@
+"""`voxkit decode`: the signature, the config and the help."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+from pydantic import Field
+
+from voxkit.commands.options import MaxBad, Merge, NumJobs, Shard, shard_out
+from voxkit.config import Config, ConfigFile, PrintConfig, Set, build, to_yaml
+from voxkit.decode.settings import SearchConfig
+from voxkit.errors import UserError
+
+
+class TuneConfig(Config):
+    """The grid of `--tune`: every pair is tried on the same network outputs."""
+
+    acoustic_scales: tuple[float, ...] = Field((0.7, 1.0, 1.3, 1.6, 2.0, 2.5), min_length=1, description="to try")
+    blank_penalties: tuple[float, ...] = Field(
+        (0.0, 0.5, 1.0, 1.5, 2.0, 3.0), min_length=1, description="to try [-log]"
+    )
+
+
+class Decode(Config):
+    """Everything that `decode` can be told."""
+
+    method: Literal["auto", "greedy", "lattice", "nbest"] = Field(
+        "auto", description="auto is lattice with --graph, greedy without"
+    )
+    nbest: int = Field(10, ge=1, le=1000, description="hypotheses that the method nbest keeps of each cut")
+    search: SearchConfig = SearchConfig()
+    tune: TuneConfig = TuneConfig()
+    normaliser: Literal["none", "upper", "lower", "asr_en"] | None = Field(
+        None, description="applied to both sides before scoring; null is the lang folder's"
+    )
+    batch_duration: float = Field(60.0, gt=0, description="audio in one pass of the network, padding included [s]")
+    device: str = Field("cpu", description="where the network runs: cpu, cuda, cuda:1 ...")
+
+
+CONFIG = Decode
+
+
+def decode(
+    exp: Annotated[Path | None, typer.Argument(help="Experiment or bundle folder of train-am.")] = None,
+    inputs: Annotated[list[Path] | None, typer.Argument(help="A manifest of cuts (.jsonl.gz), or audio files.")] = None,
+    graph: Annotated[
+        Path | None, typer.Option("--graph", "-g", help="Lang folder with a graph (make-graph).", show_default=False)
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="Folder for results; without it text goes to stdout.", show_default=False),
+    ] = None,
+    method: Annotated[
+        str | None, typer.Option("--method", help="greedy, lattice or nbest.", show_default=False)
+    ] = None,
+    nbest: Annotated[
+        int | None, typer.Option("--nbest", help="Keep so many hypotheses (--method nbest).", show_default=False)
+    ] = None,
+    tune: Annotated[
+        bool, typer.Option("--tune", help="Find the scales that suit CUTS (a dev set); writes OUT/decode.yaml.")
+    ] = False,
+    plot: Annotated[
+        list[str] | None,
+        typer.Option("--plot", metavar="ID", help="Draw this cut's spectrogram and words (repeatable)."),
+    ] = None,
+    num_jobs: NumJobs = 1,
+    shard: Shard = None,
+    merge: Merge = False,
+    max_bad: MaxBad = 0.0,
+    config: ConfigFile = None,
+    set_: Set = None,
+    print_config: PrintConfig = False,
+) -> None:
+    """Recognise cuts or audio files, and score them where there are references.
+
+    OUT gets hypotheses.jsonl.gz (cuts with words, times and scores), lattices/, and with references score.json,
+    alignment.txt, confusions.tsv and .png, and tables by speaker and dialect. `%WER`, `%CER`, `%SER` and the real-time
+    factor `%RTF` go to stdout. RTF is CPU time over audio time on one core, from reading the audio to lattices;
+    starting Python and loading the model are not part of it.
+
+    [bold]Examples[/bold]
+
+      voxkit decode exp/am recording.wav --graph exp/lang
+
+      voxkit decode exp/am data/test.jsonl.gz --graph exp/lang --out exp/test --num-jobs 4
+
+      voxkit decode exp/am data/dev.jsonl.gz --graph exp/lang --tune --out exp/tuned
+
+      voxkit decode exp/am data/test.jsonl.gz --graph exp/lang --config exp/tuned/decode.yaml --out exp/test --plot utt7
+    """
+    if nbest is not None and method is None:
+        method = "nbest"
+    settings = build(Decode, config, set_, method=method, nbest=nbest)
+    if print_config:
+        print(to_yaml(settings), end="")
+        return
+    _consistent(exp, inputs, graph, out, settings, (tune, merge, shard, plot))
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ.setdefault(name, "1")  # one core a process; read when numpy and torch are imported
+    from voxkit.commands.decode.task import Job, run, run_tune
+
+    if exp is None or not inputs:  # told above; mypy cannot know
+        raise UserError("nothing to decode", fix="see voxkit decode --help")
+    job = Job(settings, exp, tuple(inputs), graph, num_jobs, max_bad)
+    if tune:
+        if out is None:
+            raise UserError("--tune without --out", fix="name a folder for decode.yaml: --out DIR")
+        run_tune(job, out)
+    else:
+        run(job, None if out is None else shard_out(out, shard), shard, merge, plot or [])
+
+
+def _consistent(
+    exp: Path | None,
+    inputs: list[Path] | None,
+    graph: Path | None,
+    out: Path | None,
+    settings: Decode,
+    extra: tuple[bool, bool, str | None, list[str] | None],
+) -> None:
+    """Refuse what does not go together, before anything slow happens."""
+    tune, merge, shard, plot = extra
+    if exp is None or not inputs:
+        raise UserError(f"decode needs {'EXP' if exp is None else 'cuts or audio files'}", fix="voxkit decode --help")
+    if graph is None and (tune or settings.method in ("lattice", "nbest")):
+        wanted = "--tune" if tune else f"the method {settings.method}"
+        raise UserError(f"{wanted} needs a graph", fix="give --graph DIR (voxkit make-graph makes it), or use greedy")
+    if out is None and (merge or shard or plot):
+        name = "--merge" if merge else "--shard" if shard else "--plot"
+        raise UserError(f"{name} needs --out", fix="name a folder for results")
+    if merge and shard:
+        raise UserError("--merge joins the parts of all shards; --shard does one", fix="give one of them")
+    if tune and (merge or shard or plot):
+        raise UserError("--tune goes with neither --shard, --merge nor --plot", fix="use --num-jobs to be faster")

@@ -1,0 +1,174 @@
+"""Hypotheses as a manifest, and its scores, tables and pictures."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from voxkit.commands.decode.recognise import Recognised, Timed
+from voxkit.data.manifests import open_cuts, write_cuts
+from voxkit.decode import lattice
+from voxkit.errors import UserError
+from voxkit.metrics.report import Report, Scored
+from voxkit.progress import say
+
+if TYPE_CHECKING:
+    from lhotse import SupervisionSegment
+    from lhotse.cut import Cut
+
+HYPOTHESES, LATTICES, WORDS = "hypotheses.jsonl.gz", "lattices", "words.txt"
+
+
+def with_hypothesis(cut: Cut, found: Recognised) -> Cut:
+    """The cut with what was recognised as its only supervision.
+
+    The supervision keeps what is known of the speaker; its `custom` gets `score` (log probability), `acoustic_score`,
+    `graph_score`, `reference` where there was a text, and `nbest` where more than one hypothesis was asked for. Word
+    times are in its alignment "word", in seconds from the beginning of the cut, like the supervision itself.
+    """
+    from lhotse import SupervisionSegment
+    from lhotse.cut import MonoCut
+    from lhotse.supervision import AlignmentItem
+
+    best = found.hypotheses[0]
+    known: SupervisionSegment | None = cut.supervisions[0] if cut.supervisions else None
+    custom = dict(known.custom or {}) if known else {}
+    reference = reference_of(cut)
+    if reference is not None:
+        custom["reference"] = reference
+    custom |= {"score": -(best.acoustic + best.graph), "acoustic_score": -best.acoustic, "graph_score": -best.graph}
+    if len(found.hypotheses) > 1:
+        custom["nbest"] = [_plain(hypothesis) for hypothesis in found.hypotheses]
+    items = [
+        AlignmentItem(word, start, round(end - start, 4))
+        for word, start, end in zip(best.words, best.starts, best.ends, strict=True)
+    ]
+    supervision = SupervisionSegment(
+        id=known.id if known else cut.id,
+        recording_id=known.recording_id if known else cut.recording_id if isinstance(cut, MonoCut) else cut.id,
+        start=0.0,
+        duration=cut.duration,
+        channel=known.channel if known else 0,
+        text=best.text,
+        language=known.language if known else None,
+        speaker=known.speaker if known else None,
+        gender=known.gender if known else None,
+        custom=custom,
+        alignment={"word": items},
+    )
+    recognised = cut.copy() if hasattr(cut, "copy") else cut
+    recognised.supervisions = [supervision]
+    return recognised
+
+
+def _plain(hypothesis: Timed) -> dict[str, Any]:
+    return {
+        "text": hypothesis.text,
+        "acoustic_score": -hypothesis.acoustic,
+        "graph_score": -hypothesis.graph,
+        "starts": hypothesis.starts,
+        "ends": hypothesis.ends,
+    }
+
+
+def reference_of(cut: Cut) -> str | None:
+    """The transcript of a cut; None if it has none."""
+    texts = [s.text for s in sorted(cut.supervisions, key=lambda s: s.start) if s.text and s.text.strip()]
+    return " ".join(texts) if texts else None
+
+
+def write(folder: Path, cuts: Iterable[Cut], found: Sequence[Recognised], words: Sequence[str]) -> None:
+    """Write hypotheses and lattices; `words` is the table that the lattices' ids count in."""
+    by_id = {item.id: item for item in found}
+    write_cuts((with_hypothesis(cut, by_id[cut.id]) for cut in cuts), folder / HYPOTHESES)
+    lattices = {item.id: item.lattice for item in found if item.lattice is not None}
+    if lattices:
+        (folder / LATTICES).mkdir(exist_ok=True)
+        lattice.save(folder / LATTICES / "1.npz", lattices)
+        (folder / WORDS).write_text("".join(f"{word} {i}\n" for i, word in enumerate(words)), encoding="utf-8")
+
+
+def merge(folders: Sequence[Path], folder: Path) -> None:
+    """Join the hypotheses and lattices of parts."""
+    write_cuts((cut for part in folders for cut in open_cuts(part / HYPOTHESES)), folder / HYPOTHESES)
+    shards = [shard for part in folders for shard in sorted((part / LATTICES).glob("*.npz"))]
+    for number, shard in enumerate(shards, start=1):
+        (folder / LATTICES).mkdir(exist_ok=True)
+        shutil.copyfile(shard, folder / LATTICES / f"{number}.npz")
+    if shards:
+        shutil.copyfile(folders[0] / WORDS, folder / WORDS)
+
+
+def scored(cuts: Iterable[Cut]) -> Iterator[Scored]:
+    """The recognised cuts that have a reference."""
+    for cut in cuts:
+        for supervision in cut.supervisions:
+            custom = supervision.custom or {}
+            if "reference" in custom:
+                groups = {"speaker": supervision.speaker, "dialect": custom.get("dialect")}
+                known = {name: str(value) for name, value in groups.items() if value}
+                yield Scored(cut.id, custom["reference"], supervision.text or "", known)
+
+
+def report(folder: Path, normaliser: str, out: Path, picture: bool) -> list[str]:
+    """Score the hypotheses of a folder, write the tables into it, and return the lines to print."""
+    from voxkit.metrics.plots import confusion_table
+
+    utterances = list(scored(open_cuts(folder / HYPOTHESES)))
+    if not utterances:
+        say("no references: nothing to score")
+        return []
+    found = Report(utterances, normaliser)
+    found.write(folder)
+    if picture:
+        confusion_table(found, folder / "confusions.png")
+    return found.lines(out)
+
+
+def draw(folder: Path, cut_id: str, normaliser: str) -> Path:
+    """Draw a recognised cut: spectrogram, reference and hypothesis with their times.
+
+    Raises:
+        UserError: the folder has no such cut.
+    """
+    from voxkit.data import audio
+    from voxkit.metrics.plots import spectrogram
+
+    cut = next((cut for cut in open_cuts(folder / HYPOTHESES) if cut.id == cut_id), None)
+    if cut is None:
+        raise UserError(f"{folder}: has no cut {cut_id!r}", fix=f"take an id of {folder / HYPOTHESES}")
+    samples, rate = audio.load_cut(cut)
+    rows, title = _rows(cut, normaliser)
+    path = folder / "plots" / f"{cut_id.replace('/', '_')}.png"
+    path.parent.mkdir(exist_ok=True)
+    spectrogram(samples, rate, rows, title, path)
+    return path
+
+
+def _rows(cut: Cut, normaliser: str) -> tuple[list[tuple[str, list[Any]]], str]:
+    """The recognised words, right or wrong, and above them the reference where the errors are."""
+    from voxkit.metrics.plots import Span
+
+    supervision = cut.supervisions[0]
+    items = (supervision.alignment or {}).get("word", [])
+    utterance = next(iter(scored([cut])), None)
+    if utterance is None:
+        return [("words", [Span(i.symbol, i.start, i.end) for i in items])], cut.id
+    pairs = Report([utterance], normaliser).utterances[0].pairs
+    heard, said = [], []
+    position = 0
+    end = 0.0
+    for pair in pairs:
+        if pair.op == "del":
+            ahead = items[position].start if position < len(items) else cut.duration
+            said.append(Span(pair.ref, end, max(ahead, end + 0.1), False))
+            continue
+        item = items[position]
+        position, end = position + 1, item.end
+        heard.append(Span(item.symbol, item.start, item.end, pair.op == "cor"))
+        if pair.op != "ins":
+            said.append(Span(pair.ref, item.start, item.end, pair.op == "cor"))
+    errors = sum(pair.op != "cor" for pair in pairs)
+    return [("said", said), ("heard", heard)], f"{cut.id}: {errors} errors in {len(utterance.ref.split())} words"

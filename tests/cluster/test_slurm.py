@@ -126,6 +126,20 @@ def test_a_job_cancelled_in_the_queue_is_reported(tmp_path: Path) -> None:
     assert "CANCELLED" in str(job.status())
 
 
+def test_the_command_submits_leaves_and_collects(tmp_path: Path) -> None:
+    code = "import sys; print('a result'); sys.exit(4)"
+    options = ["--backend", "slurm", "--jobs", "1", "--slurm-option", "time=5", "--out", "s"]
+    command = [sys.executable, "-m", "voxkit", "submit", *options, "--", sys.executable, "-c", code]
+    left = subprocess.run([*command[:4], "--no-wait", *command[4:]], cwd=tmp_path, capture_output=True, text=True)
+    assert left.returncode == 0, left.stderr
+    assert "without --no-wait waits for them" in left.stderr
+    collected = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert collected.returncode == 2
+    for words in ("1 of 1 jobs did not succeed", "exit code 4", "| a result", "run the same command again"):
+        assert words in collected.stderr
+    assert "Traceback" not in collected.stderr
+
+
 def test_a_time_limit_requeues(tmp_path: Path) -> None:
     (job,) = jobs(tmp_path, SAVES.replace("120", "600"), 1)
     ids = submit(tmp_path, [job], time_limit="time=1")

@@ -71,12 +71,12 @@ def submit(
     """
     from voxkit.cluster.array import conclude, follow, on_slurm, on_this_machine
     from voxkit.cluster.submission import held, plan
-    from voxkit.commands.submit.target import inspect_command
+    from voxkit.commands.submit.target import gives, inspect_command
 
     target = inspect_command(command)
     if jobs > 1 and not target.shards:
         raise UserError(f"{target.name} has no --shard, so it cannot run as {jobs} jobs", fix="use --jobs 1")
-    if "--shard" in command or "--merge" in command:
+    if gives(command, "--shard") or gives(command, "--merge"):
         raise UserError("--shard and --merge are added by voxkit submit", fix="leave them out of the command")
     if slurm_option and backend == "local":
         raise UserError("--slurm-option needs --backend slurm", fix="add --backend slurm or leave the options out")

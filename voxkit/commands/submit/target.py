@@ -30,7 +30,7 @@ def inspect_command(command: Sequence[str]) -> Target:
     Raises:
         UserError: there is no such command or verb.
     """
-    out = _value(command, "--out")
+    out = _value(command, "--out", "-o")
     if command[0] != "voxkit":
         return Target(command[0], out, shards=False, merges=False)
     if len(command) < 2 or command[1] not in COMMANDS or command[1] == "submit":
@@ -61,11 +61,16 @@ def _function(command: Sequence[str]) -> tuple[str, Callable[..., Any]]:
     return f"{command[1]} {verb}", verbs[verb]
 
 
-def _value(command: Sequence[str], option: str) -> Path | None:
-    """The value of `--option value` or `--option=value`, the last one given."""
+def gives(command: Sequence[str], option: str) -> bool:
+    """Whether the command line has the option, with `=` or without."""
+    return any(word.partition("=")[0] == option for word in command)
+
+
+def _value(command: Sequence[str], option: str, short: str) -> Path | None:
+    """The value of `--option value`, `--option=value` or `-o value`, the last one given."""
     found = None
     for word, following in zip(command, [*command[1:], None], strict=True):
-        if word == option and following is not None:
+        if word in (option, short) and following is not None:
             found = following
         elif word.startswith(f"{option}="):
             found = word.partition("=")[2]

@@ -85,10 +85,10 @@ def conclude(submission: Submission, out: Path | None, merges: bool) -> None:
             submission.report(),
             fix="mend the cause and run the same command again; it runs only the jobs that have not succeeded",
         )
-    if merges and len(submission.jobs) > 1:
-        _merge(submission)
     say(f"all {len(submission.jobs)} jobs are done; logs: {submission.folder / 'log'}")
-    if merges or len(submission.jobs) == 1 or out is None:
+    if merges and len(submission.jobs) > 1:
+        _merge(submission)  # it says where the result is
+    elif len(submission.jobs) == 1 or out is None:
         print(out or submission.folder)
     else:
         for job in submission.jobs:

@@ -74,6 +74,12 @@ stage_end() {
     fi
 }
 
+# picture FILE NAME: shows a PNG in RESULTS.md under that name; pictures are in the order of their names.
+picture() {
+    mkdir -p "$exp/results"
+    cp "$1" "$exp/results/$2.png"
+}
+
 # finish FILE ...: the metric lines (%NAME value [...] path) of the files are the headline; a full run writes
 # RESULTS.md beside the recipe, a smoke run beside its experiments.
 finish() {

@@ -37,7 +37,7 @@ class ModelConfig(Config):
     subsampling: int = Field(3, ge=1, le=8, description="input frames per output frame")
     channels: int = Field(32, ge=4, description="of the first convolutions")
     dropout: float = Field(0.2, ge=0, lt=1, description="dropout probability")
-    normalize: Literal["utterance", "global"] = Field(
+    normalise: Literal["utterance", "global"] = Field(
         "utterance", description="subtract each utterance's mean too, or only the training set's"
     )
     spec_augment: SpecAugmentConfig = SpecAugmentConfig()
@@ -64,7 +64,7 @@ class DataConfig(Config):
     """What the model is trained on; the command's options fill this in."""
 
     train: str = Field("", description="CutSet to train on")
-    dev: str = Field("", description="CutSet to score on during training")
+    dev: str = Field("", description="CutSet to score on during training; empty: 100 training cuts")
     lang: str = Field("", description="folder made by make-graph")
     noise: str | None = Field(None, description="CutSet of noises to mix in")
     max_bad: float = Field(0.0, ge=0, le=1, description="share of bad cuts that is tolerated")
@@ -86,7 +86,9 @@ CONFIG = TrainAm
 
 def train_am(
     train: Annotated[Path | None, typer.Option("--train", help="CutSet to train on (.jsonl.gz).")] = None,
-    dev: Annotated[Path | None, typer.Option("--dev", help="CutSet to score on during training.")] = None,
+    dev: Annotated[
+        Path | None, typer.Option("--dev", help="CutSet to score on during training; else some of --train.")
+    ] = None,
     lang: Annotated[Path | None, typer.Option("--lang", help="Folder made by `voxkit make-graph`.")] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Experiment folder; run again to resume.")] = None,
     noise: Annotated[Path | None, typer.Option("--noise", help="CutSet of noises to mix in.")] = None,
@@ -121,7 +123,7 @@ def train_am(
     if print_config:
         print(to_yaml(settings), end="")
         return
-    missing = [f"--{name}" for name in ("train", "dev", "lang") if not getattr(settings.data, name)]
+    missing = [f"--{name}" for name in ("train", "lang") if not getattr(settings.data, name)]
     missing += ["--out"] if out is None else []
     if out is None or missing:
         raise UserError(f"train-am needs {', '.join(missing)}", fix="see voxkit train-am --help")

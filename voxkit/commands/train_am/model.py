@@ -71,7 +71,7 @@ class AcousticModel(nn.Module):
         """(B, T, F), (B,) -> log posteriors (B, T', V) and their lengths (B,)."""
         mask = padding_mask(lengths, features.shape[1]).unsqueeze(2)
         x = (features - self.mean) / self.deviation
-        if self.config.normalize == "utterance":
+        if self.config.normalise == "utterance":
             x = x - (x * mask).sum(1, keepdim=True) / lengths.view(-1, 1, 1)
         x = self.augment(x, lengths) * mask
         x = self.subsample(x)

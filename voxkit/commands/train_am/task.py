@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,9 +15,10 @@ from voxkit.commands.train_am.command import AugmentConfig, TrainAm
 from voxkit.commands.train_am.model import AcousticModel, build
 from voxkit.data.batching import plan, worst
 from voxkit.data.features import Extractor, pad_features
-from voxkit.data.lang import Lang
+from voxkit.data.lang import GRAPH, Lang
 from voxkit.data.manifests import check_cuts, open_cuts
 from voxkit.errors import UserError
+from voxkit.metrics.edit import Errors, errors
 from voxkit.nn.graph_ctc import GraphBatch, batch_graphs, graph_ctc_loss, label_graph
 from voxkit.progress import say
 from voxkit.train.task import Loss, Score
@@ -56,7 +57,10 @@ class AcousticTask:
         self.assets: Mapping[str, Path] = self.lang.assets()
         self.extractor = Extractor(config.features)
         self.train_cuts = self._open(config.data.train, run / "rejected.jsonl")
-        self.dev_cuts = self._open(config.data.dev, run / "rejected_dev.jsonl")
+        if config.data.dev:
+            self.scored, self.dev_cuts = "dev", self._open(config.data.dev, run / "rejected_dev.jsonl")
+        else:
+            self.scored, self.dev_cuts = "train", self.train_cuts[:: max(1, len(self.train_cuts) // 100)]
         self.noises = [] if config.data.noise is None else list(open_cuts(config.data.noise))
         audio = config.augment
         self.changes_audio = audio.speeds != (1.0,) or audio.volume > 0 or bool(self.noises and audio.noise)
@@ -103,18 +107,38 @@ class AcousticTask:
         return Loss((losses * batch.weights).sum(), (lengths * batch.weights).sum())
 
     def score(self, model: nn.Module) -> Score:
-        """Greedy error rates of the dev cuts: of units (PER), and of words where the units spell them."""
+        """Error rates of the dev cuts (of some training cuts, if there are none): of greedily decoded units, and of words where it is clear how to find them."""
         from voxkit.decode.greedy import greedy
 
-        errors, total = 0, 0
+        to_text = self._decoder()
+        edits, total = 0, 0
+        words = Errors()
         for cuts, log_probs in self.posteriors(model, self.dev_cuts):
             for cut, frames in zip(cuts, log_probs, strict=True):
-                units = greedy(frames)
-                errors += distance_to_graph(self._slots(cut), units)
-                total += sum(len(slot[0][0]) for slot in self._slots(cut))
-        rate = 100 * errors / max(total, 1)
+                slots = self._slots(cut)
+                edits += distance_to_graph(slots, greedy(frames))
+                total += sum(len(slot[0][0]) for slot in slots)
+                if to_text is not None:
+                    words += errors(self._text(cut).split(), to_text(frames).split())
+        rate = 100 * edits / max(total, 1)
         name = {"phone": "PER", "char": "CER", "bpe": "TER"}[self.lang.units]
-        return Score(rate, name, [f"%{name} {rate:.2f} [ {errors} / {total} ] dev"], {name.lower(): rate})
+        lines, values = [f"%{name} {rate:.2f} [ {edits} / {total} ] {self.scored}"], {name.lower(): rate}
+        if to_text is not None:
+            lines, values = [words.line("WER", self.scored), *lines], {"wer": words.rate, **values}
+        return Score(rate, name, lines, values)
+
+    def _decoder(self) -> Callable[[np.ndarray], str] | None:
+        """Log posteriors to text: through the graph if the lang folder has one, else by spelling where units spell."""
+        if (self.lang.path / GRAPH).exists():
+            from voxkit.decode.kaldi import KaldiDecoder
+
+            decoder = KaldiDecoder(self.lang)
+            return lambda frames: decoder.words(decoder.best_path(frames))
+        if self.lang.units == "phone":
+            return None
+        from voxkit.decode.greedy import greedy
+
+        return lambda frames: self.lang.spell(greedy(frames))
 
     def posteriors(self, model: nn.Module, cuts: Sequence[Any]) -> list[tuple[list[Any], list[np.ndarray]]]:
         """Log posteriors (T', V) of each cut, batch by batch."""
@@ -154,8 +178,11 @@ class AcousticTask:
             )
         return cuts
 
+    def _text(self, cut: Any) -> str:
+        return self.lang.normalise(cut.supervisions[0].text)
+
     def _slots(self, cut: Any) -> list[list[tuple[list[int], float]]]:
-        return [self.lang.pronunciations(word) for word in self.lang.normalise(cut.supervisions[0].text).split()]
+        return [self.lang.pronunciations(word) for word in self._text(cut).split()]
 
 
 class TrainBatches:

@@ -1,0 +1,40 @@
+#!/usr/bin/env bash
+# AN4 (spelled words, numbers, commands): train on the official 948 utterances, decode the official 130, score.
+# The corpus is looked for in $VOXKIT_DATA/an4 and otherwise fetched from its repository. The scales of decoding
+# (conf/decode/an4.yaml) and everything else were tuned by tune.sh on speakers held out of the training part.
+extras=
+. "$(dirname "${BASH_SOURCE[0]}")/../../../tools/recipe.sh"
+
+an4=$data/an4 lang=$exp/lang shown=an406-fcaw-b
+train=(--config "$root/conf/train_am/an4.yaml") decode=(--config "$root/conf/decode/an4.yaml")
+if [ $smoke = yes ]; then
+    train=(--config "$root/conf/train_am/tiny.yaml" --set train.steps=2)
+fi
+
+if stage 1 "Prepare the corpus"; then
+    voxkit prepare an4 --out "$an4"
+fi
+
+if stage 2 "Build the decoding graph"; then
+    voxkit make-graph --lexicon "$an4/lexicon.txt" --text "$an4/text_train.txt" --order 3 --out "$lang"
+fi
+
+if stage 3 "Train the acoustic model"; then
+    for seed in $seeds; do
+        voxkit train-am --train "$an4/cuts_train.jsonl.gz" --dev "$an4/cuts_dev.jsonl.gz" --lang "$lang" \
+            --out "$exp/seed$seed/am" --seed "$seed" "${train[@]}"
+    done
+fi
+
+if stage 4 "Decode and score"; then
+    for seed in $seeds; do
+        # one process, so that the real-time factor is that of one core
+        voxkit decode "$exp/seed$seed/am" "$an4/cuts_test.jsonl.gz" --graph "$lang" \
+            --out "$exp/seed$seed/decode" "${decode[@]}" --plot "$shown"
+        picture "$exp/seed$seed/am/curves.png" 1_training
+        picture "$exp/seed$seed/decode/plots/$shown.png" 2_recognised
+        picture "$exp/seed$seed/decode/confusions.png" 3_confusions
+    done
+fi
+
+finish $(for seed in $seeds; do echo "$exp/seed$seed/decode/scores.txt"; done)

@@ -107,7 +107,10 @@ class AcousticTask:
         return Loss((losses * batch.weights).sum(), (lengths * batch.weights).sum())
 
     def score(self, model: nn.Module) -> Score:
-        """Error rates of the dev cuts (of some training cuts, if there are none): of greedily decoded units, and of words where it is clear how to find them."""
+        """Error rates of the dev cuts, or of some training cuts if there are none.
+
+        PER is that of greedily decoded units; WER is there where it is clear how words are found.
+        """
         from voxkit.decode.greedy import greedy
 
         to_text = self._decoder()

@@ -6,9 +6,10 @@ Imports neither torch nor lhotse: `--help` must answer at once.
 from __future__ import annotations
 
 import importlib
+import inspect
 import os
 import sys
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -42,19 +43,14 @@ def voxkit(
 
 
 def _print_environment() -> None:
+    from voxkit.commands.doctor.command import doctor
     from voxkit.rundir import environment
 
-    found: dict[str, Any] = environment()
+    found = environment()
     packages = found.pop("packages")
-    found.pop("voxkit")
     for name, value in {**found, **packages}.items():
-        print(f"{name} {value}")
-    import torch
-
-    for index in range(torch.cuda.device_count()):
-        print(f"gpu {index} {torch.cuda.get_device_name(index)}")
-    if not torch.cuda.is_available():
-        print("gpu none")
+        print(f"{name:17} {value}")
+    doctor()
 
 
 def register(only: str | None = None) -> typer.Typer:
@@ -74,8 +70,19 @@ def register(only: str | None = None) -> typer.Typer:
             app.add_typer(module.app, name=name, help=help_line, short_help=help_line, no_args_is_help=True)
         else:
             context = getattr(module, "CONTEXT", None)
-            app.command(name, short_help=help_line, context_settings=context)(getattr(module, room))
+            function = getattr(module, room)
+            text = _flowing(function.__doc__ or help_line)
+            app.command(name, help=text, short_help=help_line, context_settings=context)(function)
     return app
+
+
+def _flowing(docstring: str) -> str:
+    """The docstring with its paragraphs unwrapped, so that they fit any terminal; lines under `\\b` stay lines."""
+    paragraphs = inspect.cleandoc(docstring).split("\n\n")
+    return "\n\n".join(
+        "\n\n".join(lines[1:]) if (lines := paragraph.splitlines())[0] == "\b" else " ".join(lines)
+        for paragraph in paragraphs
+    )
 
 
 def _not_this_one() -> None:

@@ -56,6 +56,11 @@ def test_stop_counts_as_interrupted(tmp_path: Path) -> None:
     assert ended(attempt).state == "interrupted"
 
 
+def test_a_schedulers_sigterm_counts_as_interrupted(tmp_path: Path) -> None:
+    a_job = job(tmp_path, "import os, signal; os.kill(os.getpid(), signal.SIGTERM)")
+    assert ended(Attempt(a_job)).state == "interrupted"
+
+
 def test_kill_ends_the_children_too(tmp_path: Path) -> None:
     inner = "import subprocess, sys; p = subprocess.Popen(['sleep', '60']); print(p.pid, flush=True); p.wait()"
     a_job = job(tmp_path, inner)

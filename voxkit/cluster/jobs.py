@@ -180,8 +180,8 @@ class Attempt:
     def _state(self, code: int) -> State:
         if code == 0:
             return "done"
-        stopped = self._stopped and code in (-signal.SIGTERM, -signal.SIGKILL, 128 + signal.SIGTERM)
-        return "interrupted" if code == EXIT_INTERRUPTED or stopped else "failed"
+        asked_to_end = code in (EXIT_INTERRUPTED, -signal.SIGTERM, 128 + signal.SIGTERM)
+        return "interrupted" if asked_to_end or (self._stopped and code == -signal.SIGKILL) else "failed"
 
     def _note(self, text: str) -> None:
         with open(self.job.log, "a", encoding="utf-8") as file:

@@ -15,7 +15,7 @@ def _plain(text: str) -> str:
 
 def _asr_en(text: str) -> str:
     """English as recognisers are scored: upper case, no punctuation but apostrophes inside words, `[noise]` gone."""
-    text = unicodedata.normalize("NFKC", text).replace("’", "'").upper()
+    text = unicodedata.normalize("NFKC", text).replace("\u2019", "'").upper()
     text = re.sub(r"\[[^\]]*\]|<[^>]*>", " ", text)
     text = re.sub(r"[^\w\s']|_", " ", text)
     return " ".join(word for word in (word.strip("'") for word in text.split()) if word)

@@ -57,6 +57,8 @@ class Arpa:
             unigrams.word_to_count[BEGIN] = 0
         with contextlib.redirect_stderr(io.StringIO()):  # its progress bars
             counts.cal_discounting_constants()
+            # Without n-grams seen twice the discount would be 1 and leave nothing of those seen once.
+            counts.d = [min(discount, 0.95) for discount in counts.d]
             counts.cal_f()
             counts.cal_bow()
         orders: list[dict[Ngram, tuple[float, float]]] = []

@@ -17,7 +17,7 @@ from voxkit.decode.settings import SearchConfig
 from voxkit.errors import UserError
 
 _BEST_ONLY = 0.01  # a lattice beam that leaves hardly more than the best path
-_FLAT = 4.0  # a frame's perplexity from which on beams are narrowed; that of a trained network is below 2
+_FLAT = 3.0  # a frame's perplexity from which on beams are narrowed; that of a trained network is below 2
 _NARROWEST = 0.05
 
 

@@ -14,6 +14,6 @@ class SearchConfig(Config):
     lattice_beam: float = Field(
         8.0, gt=0, le=100, description="how much worse than the best path lattices reach [-log]"
     )
-    max_states: int = Field(60, ge=1, description="size of lattices from which on beams narrow [search states a frame]")
+    max_states: int = Field(40, ge=1, description="size of lattices from which on beams narrow [search states a frame]")
     acoustic_scale: float = Field(1.0, gt=0, le=20, description="factor on the network's log-probabilities")
     blank_penalty: float = Field(0.0, ge=-10, le=10, description="taken from the blank's log-probability [-log]")

@@ -71,8 +71,10 @@ def confusion_table(report: Report, path: Path, worst: int = 12) -> None:
     share = counts / np.array([[max(sum(n for (r, _), n in cells.items() if r == ref), 1)] for ref in rows])
     right = np.array([[ref == hyp for hyp in columns] for ref in rows])
     figure, axes = _figure(2.6 + 0.62 * len(columns), 1.7 + 0.42 * len(rows))
-    axes.imshow(np.where(right, 0, share), cmap="Reds", vmin=0, vmax=max(0.5, share[~right].max(initial=0)))
-    axes.imshow(np.where(right, share, np.nan), cmap="Greens", vmin=0, vmax=1.6)
+    axes.set_facecolor("#f4f5f6")
+    wrong = np.where(right | (counts == 0), np.nan, share)
+    axes.imshow(wrong, cmap="Reds", vmin=0, vmax=max(0.5, share[~right].max(initial=0)), aspect="auto")
+    axes.imshow(np.where(right, share, np.nan), cmap="Greens", vmin=0, vmax=1.6, aspect="auto")
     for row, column in zip(*np.nonzero(counts), strict=True):
         dark = not right[row, column] and share[row, column] > 0.35
         axes.text(column, row, f"{counts[row, column]:.0f}", ha="center", va="center", color="white" if dark else INK)

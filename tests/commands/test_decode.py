@@ -1,0 +1,291 @@
+"""`decode` end to end on words that are spelled in tones: a token is a frequency, and the model knows them."""
+
+import itertools
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+import yaml
+from torch import Tensor, nn
+
+from voxkit import bundle
+from voxkit.commands.decode import results
+from voxkit.commands.decode.command import Decode, TuneConfig, decode
+from voxkit.commands.decode.task import Job, run, run_tune
+from voxkit.commands.decode.tune import Grid
+from voxkit.commands.make_graph.command import MakeGraph
+from voxkit.commands.make_graph.task import Inputs, make
+from voxkit.commands.train_am.command import TrainAm
+from voxkit.commands.train_am.model import build as build_model
+from voxkit.config import build, to_dict
+from voxkit.data.feature_config import FeatureConfig
+from voxkit.data.features import Extractor
+from voxkit.data.lang import Lang
+from voxkit.data.manifests import open_cuts, write_cuts
+from voxkit.decode import lattice
+from voxkit.errors import DataError, UserError
+
+LEXICON = "one w n\ntwo t u\ntoo t u\nten t e n\nnet n e t\n"
+SENTENCES = ["one two", "ten net one", "two too two", "net", "one one ten", "two net"]
+RATE = 16000
+
+
+def tone(token: int) -> np.ndarray:
+    """80 ms of a token's frequency (silence for the blank)."""
+    time = np.arange(int(0.08 * RATE)) / RATE
+    return (0.3 * np.sin(2 * np.pi * 400 * token**1.3 * time) if token else 0 * time).astype(np.float32)
+
+
+def spell(lang: Lang, text: str) -> np.ndarray:
+    tokens = [0, *itertools.chain.from_iterable([*lang.pronunciations(w)[0][0], 0] for w in text.split()), 0]
+    quiet = np.random.default_rng(0).normal(size=len(tokens) * len(tone(0))) * 1e-4
+    return (np.concatenate([tone(token) for token in tokens]) + quiet).astype(np.float32)
+
+
+class ToneModel(nn.Module):
+    """Log posteriors from the distance to each tone's features."""
+
+    def __init__(self, num_tokens: int) -> None:
+        super().__init__()
+        self.frame_shift = 0.01
+        extractor = Extractor(FeatureConfig())
+        rows = [
+            extractor(tone(token) + np.random.default_rng(1).normal(size=1280) * 1e-4) for token in range(num_tokens)
+        ]
+        self.templates = torch.stack([row[2:-2].mean(0) for row in rows])
+
+    def forward(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        distance = torch.cdist(features, self.templates.expand(len(features), -1, -1)).square() / 200
+        return (-distance).log_softmax(-1), lengths
+
+
+@pytest.fixture(scope="module")
+def lang(tmp_path_factory: pytest.TempPathFactory) -> Lang:
+    folder = tmp_path_factory.mktemp("lang")
+    (folder / "lexicon.txt").write_text(LEXICON)
+    (folder / "text.txt").write_text("\n".join(SENTENCES * 4))
+    make(build(MakeGraph, None, None, order=2), Inputs(folder / "lexicon.txt", folder / "text.txt"), folder / "lang")
+    return Lang.load(folder / "lang")
+
+
+@pytest.fixture(scope="module")
+def exp(lang: Lang, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random model of the real kind, for what must survive a new process."""
+    folder = tmp_path_factory.mktemp("exp") / "am"
+    torch.manual_seed(0)
+    config = build(TrainAm, None, ["model.encoder=tdnn", "model.width=16", "model.dilations=[1]", "model.channels=4"])
+    state = build_model(config, len(lang.tokens)).state_dict()
+    bundle.save(folder, "train_am", config, state, lang.assets())
+    return folder
+
+
+@pytest.fixture(scope="module")
+def cuts(lang: Lang, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from lhotse import Recording, SupervisionSegment
+
+    folder = tmp_path_factory.mktemp("audio")
+    made = []
+    for number, text in enumerate(SENTENCES):
+        path = folder / f"utt{number}.wav"
+        soundfile.write(path, spell(lang, text), RATE)
+        recording = Recording.from_file(path)
+        cut = recording.to_cut().with_id(recording.id)
+        known = {"text": text, "speaker": f"s{number % 2}", "custom": {"dialect": "tones"}}
+        cut.supervisions = [SupervisionSegment(recording.id, recording.id, 0.0, cut.duration, **known)]
+        made.append(cut)
+    write_cuts(made, folder / "cuts.jsonl.gz")
+    return folder / "cuts.jsonl.gz"
+
+
+@pytest.fixture
+def hearing(monkeypatch: pytest.MonkeyPatch, lang: Lang) -> None:
+    """Makes every experiment load as the model that knows the tones."""
+
+    def load(path: Path, device: str = "cpu") -> bundle.Bundle:
+        config = {"features": to_dict(FeatureConfig())}
+        return bundle.Bundle("train_am", config, ToneModel(len(lang.tokens)), path / "assets", path)
+
+    monkeypatch.setattr(bundle, "load", load)
+
+
+def job(exp: Path, inputs: Path | list[Path], graph: Path | None, jobs: int = 1, **settings: Any) -> Job:
+    inputs = [inputs] if isinstance(inputs, Path) else inputs
+    return Job(build(Decode, None, None, **settings), exp, tuple(inputs), graph, jobs, max_bad=0.0)
+
+
+@pytest.mark.usefixtures("hearing")
+@pytest.mark.parametrize("method", ["lattice", "nbest", "greedy"])
+def test_what_was_spelled_is_read(
+    exp: Path, cuts: Path, lang: Lang, tmp_path: Path, method: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    graph = None if method == "greedy" else lang.path
+    run(job(exp, cuts, graph, method=method, nbest=3), out, None, merge=False, plot=["utt1"])
+    score = json.loads((out / "score.json").read_text())
+    assert score["wer"]["errors"] <= (6 if method == "greedy" else 1)  # no model knows two from too without the LM
+    printed = capsys.readouterr().out
+    assert f"%WER {score['wer']['rate']:.2f} [" in printed
+    assert "%RTF 0." in printed
+    assert set(score["by_dialect"]) == {"tones"}
+    assert {"alignment.txt", "by_speaker.tsv", "confusions.tsv", "confusions.png"} <= {p.name for p in out.iterdir()}
+    assert (out / "plots" / "utt1.png").exists()
+    heard = list(open_cuts(out / "hypotheses.jsonl.gz"))
+    assert [cut.id for cut in heard] == [f"utt{i}" for i in range(len(SENTENCES))]
+    (supervision,) = heard[1].supervisions
+    assert (supervision.text, supervision.speaker) == ("ten net one", "s1")
+    assert supervision.custom["reference"] == "ten net one"
+    assert math.isfinite(supervision.custom["score"])
+    times = supervision.alignment["word"]
+    assert [item.symbol for item in times] == ["ten", "net", "one"]
+    for item, start in zip(times, (0.08, 0.4, 0.72), strict=True):
+        assert item.start == pytest.approx(start, abs=0.035)
+        assert item.end == pytest.approx(start + 0.08 * len(lang.pronunciations(item.symbol)[0][0]), abs=0.05)
+    if method == "greedy":
+        assert not (out / "lattices").exists()
+        return
+    lattices = lattice.load(out / "lattices" / "1.npz")
+    assert list(lattices) == [cut.id for cut in heard]
+    best = lattices["utt1"].best_path()
+    assert [lang.words[word] for word in best.words] == ["ten", "net", "one"]
+    if method == "nbest":
+        texts = [hypothesis["text"] for hypothesis in supervision.custom["nbest"]]
+        assert texts[0] == "ten net one"
+        assert 1 < len(set(texts)) == len(texts) <= 3
+
+
+@pytest.mark.usefixtures("hearing")
+def test_audio_files_print_their_text(exp: Path, cuts: Path, lang: Lang, capsys: pytest.CaptureFixture[str]) -> None:
+    files = [cuts.parent / "utt3.wav", cuts.parent / "utt0.wav"]
+    run(job(exp, files, lang.path), None, None, merge=False, plot=[])
+    assert capsys.readouterr().out == f"{files[0]}: net\n{files[1]}: one two\n"
+
+
+@pytest.mark.usefixtures("hearing")
+def test_shards_merge_to_the_whole(exp: Path, cuts: Path, lang: Lang, tmp_path: Path) -> None:
+    work = job(exp, cuts, lang.path)
+    run(work, tmp_path / "whole", None, merge=False, plot=[])
+    for index in (1, 2):
+        run(work, tmp_path / "parts" / f"shard-{index}-of-2", f"{index}/2", merge=False, plot=[])
+    run(work, tmp_path / "parts", None, merge=True, plot=[])
+    whole, joined = (json.loads((tmp_path / name / "score.json").read_text()) for name in ("whole", "parts"))
+    assert joined["wer"]["errors"] == whole["wer"]["errors"]
+    names = [shard.name for shard in sorted((tmp_path / "parts" / "lattices").iterdir())]
+    assert names == ["1.npz", "2.npz"]
+    ids = {cut.id for cut in open_cuts(tmp_path / "parts" / "hypotheses.jsonl.gz")}
+    assert ids == {f"utt{i}" for i in range(len(SENTENCES))}
+
+
+@pytest.mark.usefixtures("hearing")
+def test_tuning_writes_a_config_that_decode_takes(exp: Path, cuts: Path, lang: Lang, tmp_path: Path) -> None:
+    grid = {"acoustic_scales": [0.05, 1.0], "blank_penalties": [0.0, 1.0]}
+    run_tune(job(exp, cuts, lang.path, tune=grid), tmp_path / "tuned")
+    settings = build(Decode, tmp_path / "tuned" / "decode.yaml", None)
+    assert (settings.search.acoustic_scale, settings.search.blank_penalty) in set(itertools.product(*grid.values()))
+    assert len((tmp_path / "tuned" / "tune.tsv").read_text().splitlines()) == 5
+    assert "%WER" in (tmp_path / "tuned" / "scores.txt").read_text()
+
+
+def test_among_equals_the_middle_of_the_valley_wins() -> None:
+    grid = Grid(TuneConfig(acoustic_scales=(1.0, 2.0, 3.0, 4.0), blank_penalties=(0.0,)))
+    grid.add("a b c", ["x y c", "a b c", "a b c", "a b x"])
+    assert grid.best() == (3.0, 0.0)
+    assert grid.at_edge((4.0, 0.0)) == "acoustic_scales"
+    assert grid.at_edge((3.0, 0.0)) == ""
+
+
+def test_several_processes_give_the_same(exp: Path, cuts: Path, lang: Lang, tmp_path: Path) -> None:
+    texts = []
+    for jobs in (1, 2):
+        out = tmp_path / str(jobs)
+        run(job(exp, cuts, lang.path, jobs=jobs, batch_duration=1.0), out, None, merge=False, plot=[])
+        found = open_cuts(out / "hypotheses.jsonl.gz")
+        texts.append([(cut.id, cut.supervisions[0].text, cut.supervisions[0].custom["score"]) for cut in found])
+    assert texts[0] == texts[1]
+
+
+def test_the_same_command_again_has_nothing_to_do_and_another_is_refused(
+    exp: Path, cuts: Path, lang: Lang, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    run(job(exp, cuts, lang.path), out, None, merge=False, plot=[])
+    first = capsys.readouterr().out
+    run(job(exp, cuts, lang.path), out, None, merge=False, plot=[])
+    again = capsys.readouterr()
+    assert again.out == first
+    assert "nothing to do" in again.err
+    with pytest.raises(UserError, match="beam"):
+        run(job(exp, cuts, lang.path, search={"beam": 7.0}), out, None, merge=False, plot=[])
+    with pytest.raises(UserError, match="no cut 'absent'"):
+        results.draw(out, "absent", "none")
+
+
+@pytest.mark.usefixtures("hearing")
+def test_supervisions_inside_a_recording_are_decoded_one_by_one(
+    exp: Path, lang: Lang, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from lhotse import Recording, SupervisionSegment
+
+    parts = [spell(lang, "one two"), spell(lang, "net ten")]
+    soundfile.write(tmp_path / "long.wav", np.concatenate(parts), RATE)
+    recording = Recording.from_file(tmp_path / "long.wav")
+    cut, middle = recording.to_cut(), len(parts[0]) / RATE
+    cut.supervisions = [
+        SupervisionSegment("first", recording.id, 0.0, middle, text="one two"),
+        SupervisionSegment("second", recording.id, middle, cut.duration - middle, text="net ten"),
+    ]
+    write_cuts([cut], tmp_path / "cuts.jsonl.gz")
+    run(job(exp, tmp_path / "cuts.jsonl.gz", lang.path), tmp_path / "out", None, merge=False, plot=[])
+    texts = [cut.supervisions[0].text for cut in open_cuts(tmp_path / "out" / "hypotheses.jsonl.gz")]
+    assert texts == ["one two", "net ten"]
+    assert "%SER 0.00 [ 0 / 2 ]" in capsys.readouterr().out
+
+
+def test_bad_audio_is_reported_and_nothing_written(exp: Path, cuts: Path, lang: Lang, tmp_path: Path) -> None:
+    rows = [cut.to_dict() for cut in open_cuts(cuts)]
+    rows[0]["recording"]["sources"][0]["source"] = str(tmp_path / "absent.wav")
+    broken = tmp_path / "cuts.jsonl"
+    broken.write_text("\n".join(map(json.dumps, rows)) + "\n{not json\n")
+    with pytest.raises(DataError) as caught:
+        run(job(exp, broken, lang.path), tmp_path / "out", None, merge=False, plot=[])
+    assert {problem.where.rpartition(":")[2] for problem in caught.value.problems} == {"1", "7"}
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["cuts.jsonl"]
+    with pytest.raises(UserError, match=r"absent\.wav"):
+        run(job(exp, [tmp_path / "absent.wav"], lang.path), None, None, merge=False, plot=[])
+
+
+def test_a_graph_of_other_tokens_is_refused(exp: Path, cuts: Path, lang: Lang, tmp_path: Path) -> None:
+    (tmp_path / "text.txt").write_text("\n".join(SENTENCES))
+    make(build(MakeGraph, None, None, units="char"), Inputs(text=tmp_path / "text.txt"), tmp_path / "chars")
+    with pytest.raises(UserError, match="tokens are not"):
+        run(job(exp, cuts, tmp_path / "chars"), None, None, merge=False, plot=[])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({}, "needs EXP"),
+        ({"exp": Path("a")}, "needs cuts or audio"),
+        ({"exp": Path("a"), "inputs": [Path("b")], "method": "lattice"}, "needs a graph"),
+        ({"exp": Path("a"), "inputs": [Path("b")], "nbest": 4}, "needs a graph"),
+        ({"exp": Path("a"), "inputs": [Path("b")], "shard": "1/2"}, "needs --out"),
+        ({"exp": Path("a"), "inputs": [Path("b")], "plot": ["x"]}, "needs --out"),
+        ({"exp": Path("a"), "inputs": [Path("b")], "out": Path("c"), "tune": True}, "needs a graph"),
+        ({"exp": Path("a"), "inputs": [Path("b")], "method": "best"}, "method"),
+    ],
+)
+def test_options_that_do_not_go_together(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        decode(**arguments)
+
+
+def test_print_config_can_be_fed_back(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    decode(nbest=7, set_=["search.beam=9"], print_config=True)
+    (tmp_path / "c.yaml").write_text(capsys.readouterr().out)
+    again = build(Decode, tmp_path / "c.yaml", None)
+    assert (again.nbest, again.method, again.search.beam) == (7, "nbest", 9.0)
+    assert yaml.safe_load((tmp_path / "c.yaml").read_text())["search"]["beam"] == 9.0

@@ -1,0 +1,138 @@
+import gzip
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from voxkit.commands.make_graph.command import MakeGraph
+from voxkit.commands.make_graph.task import Inputs, make, read_sentences
+from voxkit.config import build
+from voxkit.data.lang import Lang
+from voxkit.decode.arpa import Arpa
+from voxkit.errors import DataError, UserError
+
+LEXICON = "to t uw\ntwo t uw\ntoo t uw\none w ah n\nwon w ah n\ngo g ow\nunheard ah n\n"
+TEXT = "go to one\none two two\ngo go\nwon one\n" * 5
+
+
+@pytest.fixture
+def lexicon(tmp_path: Path) -> Path:
+    path = tmp_path / "lexicon.txt"
+    path.write_text(LEXICON)
+    return path
+
+
+@pytest.fixture
+def text(tmp_path: Path) -> Path:
+    path = tmp_path / "text.txt"
+    path.write_text(TEXT)
+    return path
+
+
+def settings(**kwargs: object) -> MakeGraph:
+    return build(MakeGraph, None, None, **kwargs)
+
+
+def test_a_lang_folder_from_lexicon_and_text(
+    tmp_path: Path, lexicon: Path, text: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "lang"
+    make(settings(), Inputs(lexicon, text, dev_text=text), out)
+    lang = Lang.load(out)
+    assert lang.tokens == ["<blk>", "ah", "g", "n", "ow", "t", "uw", "w"]
+    assert lang.words == ["<eps>", "go", "one", "to", "too", "two", "unheard", "won", "#0"]
+    assert lang.graph.stat().st_size > 1000
+    printed = capsys.readouterr().out
+    assert "%OOV 0.00 [ 0 / 50 running words, 0 words ]" in printed
+    assert "%PPL " in printed
+    assert printed == (out / "summary.txt").read_text()
+    lm = Arpa.read(out / "lm.arpa")
+    assert "unheard" in lm.words  # shares what the unseen get
+    assert -4 < lm.log10((), "unheard") < lm.log10((), "won")
+    make(settings(), Inputs(lexicon, text, dev_text=text), out)
+    assert "nothing to do" in capsys.readouterr().err
+    with pytest.raises(UserError, match="order: 3 -> 2"):
+        make(settings(order=2), Inputs(lexicon, text, dev_text=text), out)
+
+
+def test_unheard_words_can_be_dropped(tmp_path: Path, lexicon: Path, text: Path) -> None:
+    make(settings(unseen="drop"), Inputs(lexicon, text), tmp_path / "lang")
+    assert "unheard" not in Arpa.read(tmp_path / "lang" / "lm.arpa").words
+
+
+def test_words_without_pronunciation_are_listed_and_limited(tmp_path: Path, lexicon: Path, text: Path) -> None:
+    text.write_text(TEXT + "go zebra\nzebra okapi\n")
+    with pytest.raises(UserError, match=r"5\.6% of the running words.*zebra"):
+        make(settings(), Inputs(lexicon, text), tmp_path / "lang")
+    assert not (tmp_path / "lang").exists()
+    out = tmp_path / "lang2"
+    make(settings(max_oov=0.1), Inputs(lexicon, text), out)
+    assert (out / "oov.txt").read_text() == "2\tzebra\n1\tokapi\n"
+    lm = Arpa.read(out / "lm.arpa")
+    assert not {"zebra", "<unk>"} & lm.words
+    assert {"unheard", "too"} <= lm.words
+
+
+def test_an_arpa_model_instead_of_text(tmp_path: Path, lexicon: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arpa = tmp_path / "lm.arpa"
+    Arpa.estimate([line.split() for line in (TEXT + "go zebra\n").splitlines()], 2).write(arpa)
+    make(settings(max_oov=0.2), Inputs(lexicon, arpa=arpa), tmp_path / "lang")
+    assert "by unigram probability, 1 words" in capsys.readouterr().out
+    assert (tmp_path / "lang" / "oov.txt").read_text() == "0\tzebra\n"
+
+
+@pytest.mark.parametrize("units", ["char", "bpe"])
+def test_units_learnt_from_text(tmp_path: Path, text: Path, units: str) -> None:
+    out = tmp_path / "lang"
+    make(settings(units=units, vocab_size=14), Inputs(text=text), out)
+    lang = Lang.load(out)
+    assert lang.units == units
+    assert lang.words == ["<eps>", "go", "one", "to", "two", "won", "#0"]
+    assert lang.graph.exists()
+
+
+def test_a_folder_without_a_language_model_is_enough_to_train(tmp_path: Path, lexicon: Path) -> None:
+    make(settings(), Inputs(lexicon), tmp_path / "lang")
+    lang = Lang.load(tmp_path / "lang")
+    assert lang.pronunciations("go") == [([2, 4], 1.0)]
+    with pytest.raises(UserError, match="no decoding graph"):
+        _ = lang.graph
+
+
+def test_cuts_are_text_too(tmp_path: Path) -> None:
+    cuts = [{"id": "a", "supervisions": [{"id": "s", "text": "Go to"}, {"id": "t", "text": None}]}, {"text": "two"}]
+    path = tmp_path / "cuts.jsonl.gz"
+    path.write_bytes(gzip.compress("\n".join(map(json.dumps, cuts)).encode()))
+    assert read_sentences(path, str.lower) == [["go", "to"], ["two"]]
+    path.write_bytes(gzip.compress(b'{"text": "a"}\n{"text"\n[1]\n'))
+    with pytest.raises(DataError) as caught:
+        read_sentences(path, str)
+    assert [problem.where.rpartition(":")[2] for problem in caught.value.problems] == ["2", "3"]
+
+
+@pytest.mark.parametrize(
+    ("inputs", "kwargs", "message"),
+    [
+        (Inputs(), {}, "need a lexicon"),
+        (Inputs(), {"units": "bpe"}, "learnt from words"),
+        (Inputs(lexicon=Path("absent")), {}, "cannot be read"),
+    ],
+)
+def test_inputs_that_do_not_go_together(
+    tmp_path: Path, inputs: Inputs, kwargs: dict[str, object], message: str
+) -> None:
+    with pytest.raises(UserError, match=message):
+        make(settings(**kwargs), inputs, tmp_path / "lang")
+    assert not (tmp_path / "lang").exists()
+
+
+def test_the_command_reports_bad_lines_and_leaves_nothing(tmp_path: Path, lexicon: Path) -> None:
+    lexicon.write_text(LEXICON + "lonely\n")
+    line = [sys.executable, "-m", "voxkit", "make-graph", "--lexicon", str(lexicon), "--out", str(tmp_path / "lang")]
+    result = subprocess.run(line, capture_output=True, text=True)
+    assert result.returncode == 2
+    assert "lexicon.txt:8  lonely:8  no phones after the word" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["lexicon.txt"]

@@ -1,0 +1,83 @@
+import math
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from voxkit.decode.arpa import END, UNKNOWN, Arpa
+from voxkit.errors import DataError, UserError
+
+TEXT = [line.split() for line in ("a b c", "a b", "b c a", "c", "a b c b", "a a b", "d a b") * 4]
+
+
+@pytest.mark.parametrize("order", [1, 2, 3, 4])
+def test_probabilities_after_any_history_sum_to_at_most_one(order: int) -> None:
+    lm = Arpa.estimate(TEXT, order)
+    words = [*sorted(lm.words), END]
+    for history in [(), ("<s>",), ("a",), ("a", "b"), ("c", "a"), ("d", "d"), ("b", "c", "a")]:
+        total = sum(10 ** lm.log10(history, word) for word in words)
+        assert 0.6 < total < 1.0 + 1e-4  # the discount is lost where every word was seen
+
+
+def test_what_was_seen_is_likelier() -> None:
+    lm = Arpa.estimate(TEXT, 3)
+    assert lm.log10(("<s>", "a"), "b") > lm.log10(("<s>", "a"), "d")
+    assert lm.perplexity(TEXT).value < lm.perplexity([["d", "d", "c"]] * 3).value
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    st.lists(st.lists(st.sampled_from(["a", "b", "é", "日本"]), min_size=1, max_size=5), min_size=1, max_size=8),
+    st.integers(1, 4),
+)
+def test_any_text_gives_a_model_that_scores_it(sentences: list[list[str]], order: int) -> None:
+    perplexity = Arpa.estimate(sentences, order).perplexity(sentences)
+    assert 1 <= perplexity.value < 1e9
+    assert (perplexity.words, perplexity.oov) == (sum(map(len, sentences)), 0)
+
+
+def test_a_model_comes_back_from_its_file(tmp_path: Path) -> None:
+    lm = Arpa.estimate([["à", "ß"], ["ß", "à", "à"]] * 3, 3)
+    lm.write(tmp_path / "lm.arpa")
+    again = Arpa.read(tmp_path / "lm.arpa")
+    assert [table.keys() for table in again.orders] == [table.keys() for table in lm.orders]
+    assert again.log10(("<s>", "à"), "ß") == pytest.approx(lm.log10(("<s>", "à"), "ß"), abs=1e-6)
+
+
+def test_the_unknown_is_shared_by_the_unseen() -> None:
+    lm = Arpa.estimate([[UNKNOWN if word == "d" else word for word in line] for line in TEXT], 2)
+    mass = 10 ** lm.orders[0][(UNKNOWN,)][0]
+    shared = lm.restricted({"a", "b", "c", "x", "y"}, unseen=["x", "y"])
+    assert 10 ** shared.log10((), "x") == pytest.approx(mass / 2)
+    assert shared.words == {"a", "b", "c", "x", "y"}
+    assert not any(UNKNOWN in ngram for table in shared.orders for ngram in table)
+
+
+def test_mass_for_the_unknown_is_taken_from_all() -> None:
+    lm = Arpa.estimate(TEXT, 2)
+    total = sum(10**p for p, _ in lm.orders[0].values())
+    assert sum(10**p for p, _ in lm.with_unknown(0.1).orders[0].values()) == pytest.approx(0.9 * total + 0.1)
+
+
+def test_oov_words_are_counted_and_left_out() -> None:
+    found = Arpa.estimate(TEXT, 2).perplexity([["a", "zebra", "b"]])
+    assert (found.words, found.sentences, found.oov) == (2, 1, 1)
+    assert math.isfinite(found.value)
+    assert str(found).startswith("%PPL ")
+
+
+def test_broken_lines_are_all_reported(tmp_path: Path) -> None:
+    path = tmp_path / "lm.arpa"
+    path.write_text("\\data\\\nngram 1=3\n\n\\1-grams:\n-1 a\nx b\n-1 c d e f\n-0.5 </s>\n\n\\end\\\n")
+    with pytest.raises(DataError) as caught:
+        Arpa.read(path)
+    assert [problem.where.rpartition(":")[2] for problem in caught.value.problems] == ["6", "7"]
+
+
+def test_not_a_model(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="cannot be read"):
+        Arpa.read(tmp_path / "absent")
+    (tmp_path / "text").write_text("hello\n")
+    with pytest.raises(UserError, match="no n-grams"):
+        Arpa.read(tmp_path / "text")

@@ -73,12 +73,21 @@ def _old(path: Path) -> Path:
     return path.with_name(f".{path.name}.old")
 
 
-def _find(path: Path) -> Path:
-    """The bundle's folder, given it or an experiment folder that holds `bundle/`."""
+def locate(path: Path) -> Path:
+    """The bundle's own folder, given that or an experiment folder that holds `bundle/`.
+
+    Raises:
+        UserError: there is none.
+    """
+    path = Path(path)
     for folder in (path / "bundle", _old(path / "bundle"), path, _old(path)):
         if (folder / CONFIG).exists() and (folder / WEIGHTS).exists():
             return folder
-    return path
+    unfinished = (path / "checkpoints").is_dir()
+    raise UserError(
+        f"{path}: holds no trained model" + (" yet: its training has not ended" if unfinished else ""),
+        fix="run the training command again to finish it" if unfinished else "give an experiment or bundle folder",
+    )
 
 
 def load(path: Path, device: str = "cpu") -> Bundle:
@@ -95,14 +104,7 @@ def load(path: Path, device: str = "cpu") -> Bundle:
 
     from voxkit.commands import COMMANDS
 
-    path = Path(path).absolute()
-    folder = _find(path)
-    if not (folder / WEIGHTS).exists():
-        unfinished = (path / "checkpoints").is_dir()
-        raise UserError(
-            f"{path}: holds no trained model" + (" yet: its training has not ended" if unfinished else ""),
-            fix="run the training command again to finish it" if unfinished else "give an experiment or bundle folder",
-        )
+    folder = locate(path)
     head = read_config(folder)
     system = str(head.get("system"))
     config = head.get("config")

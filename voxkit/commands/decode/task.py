@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from voxkit import bundle
 from voxkit.bundle import WEIGHTS
 from voxkit.commands.decode import results
 from voxkit.commands.decode.command import Decode
@@ -46,8 +47,7 @@ class Job:
         return any(path.name.endswith((".jsonl", ".jsonl.gz")) or path.is_dir() for path in self.inputs)
 
     def bundle(self) -> Path:
-        inner = self.exp / "bundle"
-        return inner if inner.is_dir() else self.exp
+        return bundle.locate(self.exp)
 
     def lang(self) -> Lang:
         return Lang.load(self.graph if self.graph is not None else self.bundle() / "assets")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -171,7 +172,7 @@ class AcousticTask:
             need_text=True,
             vocabulary=self.lang,
             max_bad=data.max_bad,
-            rejected=rejected,
+            rejected=rejected if os.environ.get("RANK", "0") == "0" else None,  # all processes see the same cuts
         )
         cuts = list(good.trim_to_supervisions(keep_overlapping=False))
         if any(cut.has_features and cut.num_features != self.extractor.dim for cut in cuts):

@@ -27,13 +27,7 @@ def submit(
     ] = "local",
     num_jobs: Annotated[
         int | None,
-        typer.Option(
-            "--num-jobs",
-            "-j",
-            min=1,
-            help="Jobs at a time [default: local: the cores, slurm: all].",
-            show_default=False,
-        ),
+        typer.Option("--num-jobs", "-j", min=1, help="Jobs at a time.", show_default="local: the cores; slurm: all"),
     ] = None,
     slurm_option: Annotated[
         list[str] | None,
@@ -46,9 +40,7 @@ def submit(
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(
-            "--out", help="Folder of logs and job states [default: the command's --out + .submit].", show_default=False
-        ),
+        typer.Option("--out", help="Folder of logs and job states.", show_default="the command's --out + .submit"),
     ] = None,
     requeues: Annotated[
         int, typer.Option("--requeues", min=0, help="How often an interrupted job (exit code 75) is run again.")
@@ -62,12 +54,13 @@ def submit(
     missing, or waits for jobs that are still going. A job that ends with exit code 75 saved its work; it is run again.
     With --jobs 1 the command runs as it is, so that a training goes to the cluster and is requeued at its time limit.
 
-    Examples:
+    [bold]Examples[/bold]
 
       voxkit submit --jobs 8 -- voxkit featurize data/train.jsonl.gz --out data/feats
 
-      voxkit submit --backend slurm --jobs 1 --slurm-option gres=gpu:1 --slurm-option time=8:00:00 --
-      voxkit train-am --train data/train.jsonl.gz --dev data/dev.jsonl.gz --lang data/lang --out exp/am
+      voxkit submit --backend slurm --jobs 20 --slurm-option time=2:00:00 -- voxkit decode exp/am ... --out hyp
+
+      voxkit submit --backend slurm --jobs 1 --slurm-option gres=gpu:1 -- voxkit train-am ... --out exp/am
     """
     from voxkit.cluster.array import conclude, follow, on_slurm, on_this_machine
     from voxkit.cluster.submission import held, plan

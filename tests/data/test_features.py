@@ -12,6 +12,7 @@ from voxkit.config import build
 from voxkit.data.cmvn import CmvnStats
 from voxkit.data.feature_config import FeatureConfig
 from voxkit.data.features import Extractor
+from voxkit.data.spectrum import PowerSpectrum
 from voxkit.errors import UserError
 
 
@@ -94,6 +95,18 @@ def test_any_length_has_as_many_frames_as_lhotse_says(num_samples: int) -> None:
     assert features.shape == (compute_num_frames_from_samples(num_samples, 0.01, 16000), 80)
     assert features.dtype == torch.float32
     assert torch.isfinite(features).all()
+
+
+@pytest.mark.parametrize(
+    ("length", "size"), [(1, 2), (3, 4), (37, 64), (200, 256), (400, 512), (1024, 1024), (1103, 2048)]
+)
+def test_power_spectra_are_those_of_numpy(length: int, size: int) -> None:
+    frames = np.random.default_rng(0).standard_normal((length, 5))
+    spectrum = PowerSpectrum(length, size)
+    padded = np.zeros((spectrum.rows, 5), np.float32)
+    padded[:length] = frames
+    expected = np.abs(np.fft.rfft(frames, size, axis=0)) ** 2
+    np.testing.assert_allclose(spectrum(padded)[spectrum.place], expected, atol=2e-6 * expected.max())
 
 
 def test_blocks_and_batches_change_nothing() -> None:

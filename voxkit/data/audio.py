@@ -97,7 +97,8 @@ def read(
             samples = np.zeros((0, file.channels), np.float32)
             try:
                 if start < file.frames:
-                    file.seek(start)
+                    if start > 0:
+                        file.seek(start)
                     samples = file.read(wanted, dtype="float32", always_2d=True)
             except soundfile.LibsndfileError as error:
                 what = f"damaged or cut off before {(start + wanted) / rate:.2f} s: {path}"
@@ -108,7 +109,8 @@ def read(
     except (soundfile.LibsndfileError, RuntimeError) as error:
         raise _unopened(path, error) from error
     mono = samples.mean(axis=1, dtype=np.float32) if channel is None else samples[:, channel]
-    return np.pad(mono, (0, wanted - len(mono))), rate
+    short = wanted - len(mono)
+    return np.pad(mono, (0, short)) if short else np.ascontiguousarray(mono), rate
 
 
 def load(source: str | Path | Cut, sampling_rate: int | None = None, channel: int | None = None) -> Samples:

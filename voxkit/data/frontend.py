@@ -8,30 +8,32 @@ from __future__ import annotations
 
 import math
 import zlib
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from voxkit.data.feature_config import FeatureConfig
+from voxkit.data.spectrum import PowerSpectrum
 
 Samples = NDArray[np.float32]
 Features = NDArray[np.float32]
 
-BLOCK = 512  # frames at a time: the block's spectrum stays in the processor's cache
+BLOCK = 64  # frames at a time: what is computed on them stays in the processor's cache
 EPSILON = float(np.finfo(np.float32).eps)  # floor of the mel energies, Kaldi's
 
 
 class FrontEnd:
-    """Computes features of one signal; holds the window, the mel bank and scratch memory (not thread-safe)."""
+    """Computes features of one signal; holds the window and the transforms."""
 
     def __init__(self, config: FeatureConfig) -> None:
         self.config = config
-        size, length = config.fft_size, config.window_samples
-        self._window = window(config.window, length)
-        self._frames = np.zeros((BLOCK, size), np.float32)  # the columns behind the window stay zero
-        self._bank = mel_bank(config) if config.kind != "log_stft" else None
-        self._cepstra = cepstral_transform(config) if config.kind == "mfcc" else None
+        self._window = window(config.window, config.window_samples)[:, None]
+        self._spectrum = PowerSpectrum(config.window_samples, config.fft_size)
+        self._bank: NDArray[np.float32] | None = None
+        if config.kind != "log_stft":
+            self._bank = np.zeros((config.num_mels, self._spectrum.num_rows), np.float32)
+            self._bank[:, self._spectrum.place] = mel_bank(config).T
+        self._cepstra = cepstral_transform(config).T if config.kind == "mfcc" else None
 
     @property
     def dim(self) -> int:
@@ -48,36 +50,36 @@ class FrontEnd:
             return features
         if config.dither:
             samples = samples + np.float32(config.dither) * _noise(samples)
-        padded = _reflect(samples, count, length, shift)
+        signal = _reflect(samples, count, length, shift)
         # The mean is subtracted before pre-emphasis, so what is left of it after is (1 - c) times the mean; a
         # frame's first sample has no predecessor and stands in for it. This lets one pass serve all frames.
-        coefficient = np.float32(config.preemphasis)
-        keep = np.float32(1) - coefficient
-        emphasised = padded.copy()
-        emphasised[1:] -= coefficient * padded[:-1]
-        raw = np.lib.stride_tricks.sliding_window_view(padded, length)[::shift][:count]
-        frames = np.lib.stride_tricks.sliding_window_view(emphasised, length)[::shift][:count]
+        keep = np.float32(1 - config.preemphasis)
+        emphasised = np.empty_like(signal)
+        emphasised[0] = 0
+        np.multiply(signal[:-1], np.float32(-config.preemphasis), out=emphasised[1:])
+        emphasised[1:] += signal[1:]
+        raw, frames = (_frames(array, count, length, shift) for array in (signal, emphasised))
         for begin in range(0, count, BLOCK):
             part = slice(begin, min(begin + BLOCK, count))
-            block = self._frames[: part.stop - begin]
-            windowed = block[:, :length]
-            rest = keep * raw[part].mean(axis=1, keepdims=True)
-            np.subtract(frames[part], rest, out=windowed)
-            windowed[:, :1] = keep * raw[part, :1] - rest
+            block = np.zeros((self._spectrum.rows, part.stop - begin), np.float32)
+            windowed = block[:length]
+            rest = keep * raw[part].mean(axis=1)
+            np.subtract(frames[part].T, rest, out=windowed)
+            windowed[0] = keep * raw[part, 0] - rest
             windowed *= self._window
-            features[part] = self._of_spectrum(np.fft.rfft(block))
+            features[part] = self._of_power(self._spectrum(block)).T
         return features
 
-    def _of_spectrum(self, spectrum: NDArray[Any]) -> Features:
-        power: Features = spectrum.real**2
-        power += spectrum.imag**2
+    def _of_power(self, power: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Features (F, T) of power spectra as `PowerSpectrum` gives them."""
         if self._bank is None:
-            power += np.float32(1e-15)
-            return np.log(power, out=power)
-        energies: Features = power @ self._bank
+            spectrum = power[self._spectrum.place]
+            spectrum += np.float32(1e-15)
+            return np.log(spectrum, out=spectrum)
+        energies: NDArray[np.float32] = self._bank @ power
         np.maximum(energies, np.float32(EPSILON), out=energies)
         np.log(energies, out=energies)
-        return energies if self._cepstra is None else energies @ self._cepstra
+        return energies if self._cepstra is None else self._cepstra @ energies
 
 
 def window(name: str, length: int) -> Samples:
@@ -122,7 +124,16 @@ def _reflect(samples: Samples, count: int, length: int, shift: int) -> Samples:
     """Mirror the signal at both ends so that `count` windows fit, the first centred on half a shift."""
     left = (length - shift) // 2
     right = max(0, (count - 1) * shift + length - left - len(samples))
-    return np.pad(np.ascontiguousarray(samples, dtype=np.float32), (left, right), mode="symmetric")
+    if max(left, right) > len(samples):  # shorter than what is mirrored: back and forth
+        return np.pad(samples, (left, right), mode="symmetric").astype(np.float32)
+    tail = samples[len(samples) - right :]
+    return np.concatenate([samples[:left][::-1], samples, tail[::-1]], dtype=np.float32)
+
+
+def _frames(signal: Samples, count: int, length: int, shift: int) -> NDArray[np.float32]:
+    """The windows of a signal that begin every `shift` samples, without copying: (count, length)."""
+    step = signal.strides[0]
+    return np.lib.stride_tricks.as_strided(signal, (count, length), (shift * step, step), writeable=False)
 
 
 def _noise(samples: Samples) -> Samples:

@@ -195,7 +195,7 @@ def _through_lhotse(data: dict[str, Any], sampling_rate: int) -> tuple[Samples, 
 
 def _fit(samples: Samples, wanted: int) -> NDArray[np.float32]:
     """`samples` with the length that a cut's duration stands for, where rounding made it a little different."""
-    if abs(len(samples) - wanted) > 2:
+    if len(samples) == wanted or abs(len(samples) - wanted) > 2:
         return samples
     return np.pad(samples[:wanted], (0, max(0, wanted - len(samples))), mode="edge")
 

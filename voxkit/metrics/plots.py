@@ -105,8 +105,9 @@ def spectrogram(
         rows: named rows of words, for example [("ref", spans), ("hyp", spans)].
     """
     seconds = len(samples) / sampling_rate
+    width = float(np.clip(3.2 * seconds, 8, 22))
     figure, (top, bottom) = _figure(
-        float(np.clip(3.2 * seconds, 8, 22)),
+        width,
         3.4 + 0.55 * len(rows),
         nrows=2,
         sharex=True,
@@ -126,7 +127,7 @@ def spectrogram(
     top.set_title(title, loc="left")
     for place, (_, spans) in enumerate(rows):
         for span in spans:
-            _draw_span(bottom, span, len(rows) - 1 - place)
+            _draw_span(bottom, span, len(rows) - 1 - place, 0.92 * width / seconds)
     for span in rows[-1][1] if rows else ():
         for edge in (span.start, span.end):
             top.axvline(edge, color="white", linewidth=0.6, alpha=0.45)
@@ -139,11 +140,12 @@ def spectrogram(
     _save(figure, path)
 
 
-def _draw_span(axes: Any, span: Span, row: int) -> None:
+def _draw_span(axes: Any, span: Span, row: int, inches: float) -> None:
+    """A box with its word, small or slanted where a second of `inches` leaves no room."""
     colour = {True: GREEN, False: RED, None: INK}[span.right]
     width = max(span.end - span.start, 0.01)
     axes.barh(row, width, left=span.start, height=0.72, color=colour, alpha=0.16, edgecolor=colour, linewidth=1.0)
-    narrow = width < 0.075 * len(span.word)
+    room = width * inches / max(len(span.word), 1)  # [inch per letter]
     axes.text(
         span.start + width / 2,
         row,
@@ -151,8 +153,8 @@ def _draw_span(axes: Any, span: Span, row: int) -> None:
         ha="center",
         va="center",
         color=colour,
-        fontsize=7.5 if narrow else 10,
-        rotation=35 if width < 0.04 * len(span.word) else 0,
+        fontsize=10 if room > 0.09 else 7.5,
+        rotation=0 if room > 0.065 else 40,
     )
 
 

@@ -18,10 +18,8 @@ from voxkit.errors import UserError
 class TuneConfig(Config):
     """The grid of `--tune`: every pair is tried on the same network outputs."""
 
-    acoustic_scales: tuple[float, ...] = Field((0.7, 1.0, 1.3, 1.6, 2.0, 2.5), min_length=1, description="to try")
-    blank_penalties: tuple[float, ...] = Field(
-        (0.0, 0.5, 1.0, 1.5, 2.0, 3.0), min_length=1, description="to try [-log]"
-    )
+    acoustic_scales: tuple[float, ...] = Field((0.5, 0.7, 1.0, 1.4, 2.0), min_length=1, description="to try")
+    blank_penalties: tuple[float, ...] = Field((0.0, 1.0, 2.0, 3.0, 4.0), min_length=1, description="to try [-log]")
 
 
 class Decode(Config):

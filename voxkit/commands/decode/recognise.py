@@ -105,6 +105,8 @@ class Recogniser:
             GreedyDecoder(self.lang, config.search) if greedy else KaldiDecoder(self.lang, config.search)
         )
 
+        self._decoders: dict[tuple[float, float], KaldiDecoder] = {}
+
     def __call__(self, cuts: Sequence[Any]) -> tuple[list[Recognised], Cost]:
         """Recognise a batch of lhotse cuts."""
         log_probs, cost = self.log_probs(cuts)
@@ -136,14 +138,16 @@ class Recogniser:
 
     def texts(self, frames: LogProbs, scales: Sequence[tuple[float, float]]) -> list[str]:
         """The best text for each pair of acoustic scale and blank penalty."""
+        decoders = [self._scaled(*point) for point in scales]
+        return [decoder.words(decoder.best_path(frames)) for decoder in decoders]
+
+    def _scaled(self, scale: float, penalty: float) -> KaldiDecoder:
         if not isinstance(self.decoder, KaldiDecoder):
             raise TypeError("only the search over a graph has scales")
-        texts = []
-        for scale, penalty in scales:
+        if (scale, penalty) not in self._decoders:
             search = self.config.search.model_copy(update={"acoustic_scale": scale, "blank_penalty": penalty})
-            decoder = self.decoder.with_config(search)
-            texts.append(decoder.words(decoder.best_path(frames)))
-        return texts
+            self._decoders[scale, penalty] = self.decoder.with_config(search)
+        return self._decoders[scale, penalty]
 
     def _recognise(self, cut_id: str, frames: LogProbs) -> Recognised:
         lattice = self.decoder(frames)

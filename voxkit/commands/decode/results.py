@@ -171,4 +171,5 @@ def _rows(cut: Cut, normaliser: str) -> tuple[list[tuple[str, list[Any]]], str]:
         if pair.op != "ins":
             said.append(Span(pair.ref, item.start, item.end, pair.op == "cor"))
     errors = sum(pair.op != "cor" for pair in pairs)
-    return [("said", said), ("heard", heard)], f"{cut.id}: {errors} errors in {len(utterance.ref.split())} words"
+    title = f"{cut.id}: {errors or 'no'} error{'' if errors == 1 else 's'} in {len(utterance.ref.split())} words"
+    return [("said", said), ("heard", heard)], title

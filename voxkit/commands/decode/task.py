@@ -133,11 +133,13 @@ def run_tune(job: Job, out: Path) -> None:
             values = {"search": dict(zip(("acoustic_scale", "blank_penalty"), best, strict=True))}
             (folder.work / "decode.yaml").write_text(yaml.safe_dump(values), encoding="utf-8")
             (folder.work / "tune.tsv").write_text(grid.table(), encoding="utf-8")
-            (folder.work / "scores.txt").write_text(grid.errors[best].line("WER", out) + "\n", encoding="utf-8")
+            chosen = f"acoustic_scale {best[0]:g}, blank_penalty {best[1]:g}"
+            line = grid.errors[best].line("WER", f"{out} ({chosen})")
+            (folder.work / "scores.txt").write_text(line + "\n", encoding="utf-8")
             if edges := grid.at_edge(best):
                 say(f"the best {edges} lies at the edge of the grid: widen it with -s tune.{edges}=[...]")
     print((out / "scores.txt").read_text(encoding="utf-8"), end="")
-    say(f"use it with --config {out / 'decode.yaml'}: {(out / 'decode.yaml').read_text('utf-8').split()[1:]}")
+    say(f"settings for voxkit decode --config: {out / 'decode.yaml'}")
 
 
 def load_cuts(job: Job, shard: str | None, rejected: Path | None) -> list[Cut]:

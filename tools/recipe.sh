@@ -11,11 +11,12 @@ set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[1]}")" && pwd)
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-recipe_command="bash ${here#"$root"/}/$(basename "${BASH_SOURCE[1]}")${*:+ $*}"
+script=$(basename "${BASH_SOURCE[1]}" .sh)
+recipe_command="bash ${here#"$root"/}/$script.sh${*:+ $*}"
 
 usage() {
     cat <<EOF
-Usage: bash ${here#"$root"/}/run.sh [options]
+Usage: bash ${here#"$root"/}/$script.sh [options]
   --stage N          start at stage N (default 0)
   --stop-stage N     stop after stage N
   --num-jobs N       processes for data commands (default: the number of cores)
@@ -54,7 +55,8 @@ exp=$(realpath -m "${exp:-$here/exp$suffix}")
 bash "$root/tools/setup.sh" ${extras:-}
 PATH=${VOXKIT_VENV:-$root/.venv}/bin:$PATH
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-$(nproc)}
-mkdir -p "$data" "$exp/.stages"
+stages=$exp/.stages/$script
+mkdir -p "$data" "$stages"
 
 # stage N TITLE: true if the stage is asked for; keeps the wall time of each.
 current_stage=""
@@ -67,7 +69,7 @@ stage() {
 stage_end() {
     if [ -n "$current_stage" ]; then
         # A stage that found its work done took no time of its own: the longest time it ever took is kept.
-        awk -v a="$stage_start" -v b="$(date +%s.%N)" -v f="$exp/.stages/$current_stage" -v t="$stage_title" \
+        awk -v a="$stage_start" -v b="$(date +%s.%N)" -v f="$stages/$current_stage" -v t="$stage_title" \
             'BEGIN { now = b - a; getline line < f; split(line, old, "\t"); if (now < old[1]) now = old[1];
                      close(f); printf "%.1f\t%s\n", now, t > f }'
         current_stage=""
@@ -86,6 +88,6 @@ finish() {
     stage_end
     local target=$here/RESULTS.md
     if [ $smoke = yes ]; then target=$exp/RESULTS.md; fi
-    python "$root/tools/results.py" --recipe "$here" --exp "$exp" --seeds "$seeds" --command "$recipe_command" \
+    python "$root/tools/results.py" --recipe "$here" --exp "$exp" --stages "$stages" --seeds "$seeds" --command "$recipe_command" \
         --out "$target" "$@"
 }

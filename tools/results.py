@@ -17,6 +17,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--recipe", type=Path, required=True)
     parser.add_argument("--exp", type=Path, required=True)
+    parser.add_argument("--stages", type=Path, required=True)
     parser.add_argument("--seeds", required=True)
     parser.add_argument("--command", required=True)
     parser.add_argument("--out", type=Path, required=True)
@@ -28,7 +29,7 @@ def main() -> None:
         for line in file.read_text(encoding="utf-8").splitlines()
         if line.startswith("%")
     ]
-    stages = sorted((args.exp / ".stages").iterdir(), key=lambda path: int(path.name))
+    stages = sorted(args.stages.iterdir(), key=lambda path: int(path.name))
     times = [(path.name, *path.read_text(encoding="utf-8").rstrip("\n").split("\t")) for path in stages]
     found = environment()
     versions = {"voxkit": found["voxkit"], "git": found["git"], "python": found["python"], **found["packages"]}

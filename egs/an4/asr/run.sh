@@ -21,7 +21,7 @@ fi
 
 if stage 3 "Train the acoustic model"; then
     for seed in $seeds; do
-        voxkit train-am --train "$an4/cuts_train.jsonl.gz" --dev "$an4/cuts_dev.jsonl.gz" --lang "$lang" \
+        voxkit train-am --train "$an4/cuts_train.jsonl.gz" --lang "$lang" \
             --out "$exp/seed$seed/am" --seed "$seed" "${train[@]}"
     done
 fi

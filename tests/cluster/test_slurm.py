@@ -18,14 +18,15 @@ def no_slurm() -> str:
     if shutil.which("sbatch") is None or shutil.which("sinfo") is None:
         return "Slurm is not installed"
     try:
-        answer = subprocess.run(["sinfo", "-h", "-o", "%T"], capture_output=True, text=True, timeout=20)
+        answer = subprocess.run(["sinfo", "-h", "-o", "%T"], capture_output=True, text=True, timeout=5)
     except subprocess.TimeoutExpired:
         return "Slurm does not answer"
     up = any(state.rstrip("*~#") in ("idle", "mixed", "allocated") for state in answer.stdout.split())
     return "" if answer.returncode == 0 and up else "Slurm has no node that is up"
 
 
-pytestmark = pytest.mark.skipif(bool(no_slurm()), reason=no_slurm())
+REASON = no_slurm()
+pytestmark = pytest.mark.skipif(bool(REASON), reason=REASON or "Slurm is there")
 
 
 @pytest.fixture(autouse=True)

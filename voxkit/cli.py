@@ -98,6 +98,8 @@ def _wanted() -> str | None:
 
 def main() -> None:
     """The `voxkit` entry point: 0 done, 1 a bug (traceback), 2 the user's to mend, 75 stopped and resumable."""
+    # numpy's matrices are small here, and its threads would fight those of torch and of other processes
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
         register(_wanted())(prog_name="voxkit")
     except UserError as error:

@@ -6,9 +6,9 @@ extras=
 . "$(dirname "${BASH_SOURCE[0]}")/../../../tools/recipe.sh"
 
 an4=$data/an4 lang=$exp/lang shown=an406-fcaw-b
-train=(--config "$root/conf/train_am/an4.yaml") decode=(--config "$root/conf/decode/an4.yaml")
+settings=(--config "$root/conf/train_am/an4.yaml") decode=(--config "$root/conf/decode/an4.yaml")
 if [ $smoke = yes ]; then
-    train=(--config "$root/conf/train_am/tiny.yaml" --set train.steps=2)
+    settings=(--config "$root/conf/train_am/tiny.yaml" --set train.steps=2)
 fi
 
 if stage 1 "Prepare the corpus"; then
@@ -21,8 +21,8 @@ fi
 
 if stage 3 "Train the acoustic model"; then
     for seed in $seeds; do
-        voxkit train-am --train "$an4/cuts_train.jsonl.gz" --lang "$lang" \
-            --out "$exp/seed$seed/am" --seed "$seed" "${train[@]}"
+        train train-am --train "$an4/cuts_train.jsonl.gz" --lang "$lang" \
+            --out "$exp/seed$seed/am" --seed "$seed" "${settings[@]}"
     done
 fi
 

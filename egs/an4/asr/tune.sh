@@ -5,9 +5,9 @@ extras=
 . "$(dirname "${BASH_SOURCE[0]}")/../../../tools/recipe.sh"
 
 an4=$data/an4 lang=$exp/lang_tune am=$exp/tune/am
-train=(--config "$root/conf/train_am/an4.yaml")
+settings=(--config "$root/conf/train_am/an4.yaml")
 if [ $smoke = yes ]; then
-    train=(--config "$root/conf/train_am/tiny.yaml" --set train.steps=10)
+    settings=(--config "$root/conf/train_am/tiny.yaml" --set train.steps=10)
 fi
 
 if stage 1 "Prepare the corpus"; then
@@ -19,8 +19,8 @@ if stage 2 "Build the decoding graph"; then
 fi
 
 if stage 3 "Train on the other speakers"; then
-    voxkit train-am --train "$an4/cuts_train_tune.jsonl.gz" --dev "$an4/cuts_dev.jsonl.gz" --lang "$lang" \
-        --out "$am" --seed "${seeds%% *}" "${train[@]}"
+    train train-am --train "$an4/cuts_train_tune.jsonl.gz" --dev "$an4/cuts_dev.jsonl.gz" --lang "$lang" \
+        --out "$am" --seed "${seeds%% *}" "${settings[@]}"
 fi
 
 if stage 4 "Choose the scales"; then

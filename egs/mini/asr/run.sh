@@ -4,12 +4,12 @@
 extras=demo
 . "$(dirname "${BASH_SOURCE[0]}")/../../../tools/recipe.sh"
 
-size=() train=()
+size=() settings=()
 if [ $smoke = yes ]; then
     size=(--set hours=0.05 --set lm_sentences=500)
-    train=(--config "$root/conf/train_am/tiny.yaml" --set train.epochs=1)
+    settings=(--config "$root/conf/train_am/tiny.yaml" --set train.epochs=1)
 else
-    train=(--config "$root/conf/train_am/mini.yaml")
+    settings=(--config "$root/conf/train_am/mini.yaml")
 fi
 mini=$data/mini lang=$exp/lang
 
@@ -29,8 +29,8 @@ fi
 
 if stage 4 "Train the acoustic model"; then
     for seed in $seeds; do
-        voxkit train-am --train "$data/fbank/train" --dev "$data/fbank/dev" --lang "$lang" \
-            --out "$exp/seed$seed/am" --seed "$seed" "${train[@]}"
+        train train-am --train "$data/fbank/train" --dev "$data/fbank/dev" --lang "$lang" \
+            --out "$exp/seed$seed/am" --seed "$seed" "${settings[@]}"
     done
 fi
 

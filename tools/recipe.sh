@@ -55,11 +55,11 @@ exp=$(realpath -m "${exp:-$here/exp$suffix}")
 bash "$root/tools/setup.sh" ${extras:-}
 PATH=${VOXKIT_VENV:-$root/.venv}/bin:$PATH
 stages=$exp/.stages/$script
-mkdir -p "$data" "$stages"
+mkdir -p "$data" "$stages" "$exp/results"
 
-# train VOXKIT-ARGUMENTS: two processes of one thread each, whatever the machine, so that the result does not depend on
+# torchrun_voxkit ARGUMENTS: two processes of one thread each, whatever the machine, so that the result does not depend on
 # it. On a CPU they are faster than one process with two threads.
-train() {
+torchrun_voxkit() {
     if [ $smoke = yes ]; then
         OMP_NUM_THREADS=1 voxkit "$@"
     else
@@ -85,9 +85,9 @@ stage_end() {
     fi
 }
 
-# picture FILE NAME: shows a PNG in RESULTS.md under that name; pictures are in the order of their names.
+# picture FILE NAME: shows a PNG in RESULTS.md under that name, in the order of names. A *.tsv in $exp/results becomes a
+# table there.
 picture() {
-    mkdir -p "$exp/results"
     cp "$1" "$exp/results/$2.png"
 }
 

@@ -23,11 +23,16 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("files", type=Path, nargs="+")
     args = parser.parse_args()
-    lines = [
-        line.replace(str(args.recipe) + "/", "")
+    printed = [
+        (file.parent, line.replace(str(args.recipe) + "/", ""))
         for file in args.files
         for line in file.read_text(encoding="utf-8").splitlines()
-        if line.startswith("%")
+    ]
+    lines = [line for _, line in printed if line.startswith("%")]
+    notes = [
+        f"- {str(folder).replace(str(args.recipe) + '/', '')}: {line}"
+        for folder, line in printed
+        if line and not line.startswith("%")
     ]
     stages = sorted(args.stages.iterdir(), key=lambda path: int(path.name))
     times = [(path.name, *path.read_text(encoding="utf-8").rstrip("\n").split("\t")) for path in stages]
@@ -41,6 +46,8 @@ def main() -> None:
         "```",
         *lines,
         "```",
+        "",
+        *notes,
         "",
         *extras(args.exp / "results", args.out.parent),
         "## How",
@@ -61,8 +68,10 @@ def main() -> None:
 def extras(folder: Path, beside: Path) -> list[str]:
     """The tables and pictures of a run as Markdown."""
     text: list[str] = []
-    for file in sorted(folder.glob("*.md")):
-        text += [file.read_text(encoding="utf-8").strip(), ""]
+    for file in sorted(folder.glob("*.tsv")):
+        header, *rows = [line.split("\t") for line in file.read_text(encoding="utf-8").splitlines()]
+        table = [header, ["---"] * len(header), *rows]
+        text += [*("| " + " | ".join(row) + " |" for row in table), ""]
     for picture in sorted(folder.glob("*.png")):
         target = beside / "pictures" / picture.name
         target.parent.mkdir(exist_ok=True)

@@ -5,7 +5,7 @@
 extras=
 . "$(dirname "${BASH_SOURCE[0]}")/../../../tools/recipe.sh"
 
-an4=$data/an4 lang=$exp/lang shown=an406-fcaw-b
+an4=$data/an4 lang=$exp/lang
 settings=(--config "$root/conf/train_am/an4.yaml") decode=(--config "$root/conf/decode/an4.yaml")
 if [ $smoke = yes ]; then
     settings=(--config "$root/conf/train_am/tiny.yaml" --set train.steps=2)
@@ -21,7 +21,7 @@ fi
 
 if stage 3 "Train the acoustic model"; then
     for seed in $seeds; do
-        train train-am --train "$an4/cuts_train.jsonl.gz" --lang "$lang" \
+        torchrun_voxkit train-am --train "$an4/cuts_train.jsonl.gz" --lang "$lang" \
             --out "$exp/seed$seed/am" --seed "$seed" "${settings[@]}"
     done
 fi
@@ -30,9 +30,9 @@ if stage 4 "Decode and score"; then
     for seed in $seeds; do
         # one process, so that the real-time factor is that of one core
         voxkit decode "$exp/seed$seed/am" "$an4/cuts_test.jsonl.gz" --graph "$lang" \
-            --out "$exp/seed$seed/decode" "${decode[@]}" --plot "$shown"
+            --out "$exp/seed$seed/decode" "${decode[@]}" --plot worst
         picture "$exp/seed$seed/am/curves.png" 1_training
-        picture "$exp/seed$seed/decode/plots/$shown.png" 2_recognised
+        picture "$exp/seed$seed/decode/plots/worst.png" 2_recognised
         picture "$exp/seed$seed/decode/confusions.png" 3_confusions
     done
 fi

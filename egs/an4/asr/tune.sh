@@ -19,7 +19,7 @@ if stage 2 "Build the decoding graph"; then
 fi
 
 if stage 3 "Train on the other speakers"; then
-    train train-am --train "$an4/cuts_train_tune.jsonl.gz" --dev "$an4/cuts_dev.jsonl.gz" --lang "$lang" \
+    torchrun_voxkit train-am --train "$an4/cuts_train_tune.jsonl.gz" --dev "$an4/cuts_dev.jsonl.gz" --lang "$lang" \
         --out "$am" --seed "${seeds%% *}" "${settings[@]}"
 fi
 

@@ -29,7 +29,7 @@ fi
 
 if stage 4 "Train the acoustic model"; then
     for seed in $seeds; do
-        train train-am --train "$data/fbank/train" --dev "$data/fbank/dev" --lang "$lang" \
+        torchrun_voxkit train-am --train "$data/fbank/train" --dev "$data/fbank/dev" --lang "$lang" \
             --out "$exp/seed$seed/am" --seed "$seed" "${settings[@]}"
     done
 fi
@@ -37,9 +37,10 @@ fi
 if stage 5 "Decode and score"; then
     for seed in $seeds; do
         voxkit decode "$exp/seed$seed/am" "$data/fbank/test" --graph "$lang" --out "$exp/seed$seed/decode" \
-            --num-jobs "$num_jobs" --plot "$shown"
+            --num-jobs "$num_jobs" --plot worst
+        cp "$exp/seed$seed/decode/by_dialect.tsv" "$exp/results/"
         picture "$exp/seed$seed/am/curves.png" 1_training
-        picture "$exp/seed$seed/decode/plots/$shown.png" 2_recognised
+        picture "$exp/seed$seed/decode/plots/worst.png" 2_recognised
         picture "$exp/seed$seed/decode/confusions.png" 3_confusions
     done
 fi

@@ -62,7 +62,9 @@ def decode(
     ] = False,
     plot: Annotated[
         list[str] | None,
-        typer.Option("--plot", metavar="ID", help="Draw this cut's spectrogram and words (repeatable)."),
+        typer.Option(
+            "--plot", metavar="ID", help="Draw this cut's spectrogram and words; `worst` has most errors (repeatable)."
+        ),
     ] = None,
     num_jobs: NumJobs = 1,
     shard: Shard = None,

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from lhotse.cut import Cut
 
 HYPOTHESES, LATTICES, WORDS = "hypotheses.jsonl.gz", "lattices", "words.txt"
+WORST = "worst"  # stands for the cut with the most errors
 
 
 def with_hypothesis(cut: Cut, found: Recognised) -> Cut:
@@ -128,7 +129,7 @@ def report(folder: Path, normaliser: str, out: Path, picture: bool) -> list[str]
 
 
 def draw(folder: Path, cut_id: str, normaliser: str) -> Path:
-    """Draw a recognised cut: spectrogram, reference and hypothesis with their times.
+    """Draw a recognised cut (or the `worst`): spectrogram, reference and hypothesis with their times.
 
     Raises:
         UserError: the folder has no such cut.
@@ -136,15 +137,24 @@ def draw(folder: Path, cut_id: str, normaliser: str) -> Path:
     from voxkit.data import audio
     from voxkit.metrics.plots import spectrogram
 
-    cut = next((cut for cut in open_cuts(folder / HYPOTHESES) if cut.id == cut_id), None)
+    wanted = _worst(folder, normaliser) if cut_id == WORST else cut_id
+    cut = next((cut for cut in open_cuts(folder / HYPOTHESES) if cut.id == wanted), None)
     if cut is None:
-        raise UserError(f"{folder}: has no cut {cut_id!r}", fix=f"take an id of {folder / HYPOTHESES}")
+        raise UserError(f"{folder}: has no cut {wanted!r}", fix=f"take an id of {folder / HYPOTHESES}, or {WORST}")
     samples, rate = audio.load_cut(cut)
     rows, title = _rows(cut, normaliser)
     path = folder / "plots" / f"{cut_id.replace('/', '_')}.png"
     path.parent.mkdir(exist_ok=True)
     spectrogram(samples, rate, rows, title, path)
     return path
+
+
+def _worst(folder: Path, normaliser: str) -> str:
+    """The cut with the most word errors, the first of them."""
+    utterances = Report(list(scored(open_cuts(folder / HYPOTHESES))), normaliser).utterances
+    if not utterances:
+        raise UserError("no references, so none is the worst", fix="name a cut: --plot ID")
+    return max(utterances, key=lambda utterance: utterance.words.count).id
 
 
 def _rows(cut: Cut, normaliser: str) -> tuple[list[tuple[str, list[Any]]], str]:

@@ -113,6 +113,19 @@ def test_every_encoder_gives_normalised_posteriors(corpus: Path, tmp_path: Path,
     assert float(loss.weight) == float(lengths.sum())
 
 
+@pytest.mark.parametrize("encoder", ["tdnn", "conformer", "blstm"])
+def test_posteriors_do_not_depend_on_the_rest_of_the_batch(corpus: Path, tmp_path: Path, encoder: str) -> None:
+    model = task(corpus, tmp_path, f"model.encoder={encoder}", "model.layers=2").model().eval()
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.2)
+    for frames in (10, 11, 12):
+        features = torch.randn(1, frames, 80)
+        alone, _ = model(features, torch.tensor([frames]))
+        padded = torch.cat([features, torch.randn(1, 9, 80)], dim=1).repeat(2, 1, 1)
+        together, lengths = model(padded, torch.tensor([frames, frames + 9]))
+        assert torch.allclose(alone[0], together[0, : int(lengths[0])], atol=1e-4)
+
+
 def test_batches_are_a_pure_function_of_seed_epoch_and_index(corpus: Path, tmp_path: Path) -> None:
     sets = ("augment.speeds=[0.9, 1.0, 1.1]", "augment.volume=6.0", "batch.max_cuts=8")
     first, second = (task(corpus, tmp_path / name, *sets) for name in ("a", "b"))

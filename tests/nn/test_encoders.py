@@ -5,19 +5,22 @@ from __future__ import annotations
 import pytest
 import torch
 
+from voxkit.nn.conformer import Conformer
+from voxkit.nn.masks import padding_mask
 from voxkit.nn.recurrent import BiLstm
 from voxkit.nn.specaugment import SpecAugment
 from voxkit.nn.subsampling import ConvSubsampling
-from voxkit.nn.tdnn import Tdnn, padding_mask
+from voxkit.nn.tdnn import Tdnn
 
 
 def test_padding_mask_marks_valid_frames() -> None:
     assert padding_mask(torch.tensor([1, 3]), 3).tolist() == [[True, False, False], [True, True, True]]
 
 
-@pytest.mark.parametrize("encoder", [Tdnn(16, 5, (1, 2), 0.0), BiLstm(16, 2, 0.0)])
+@pytest.mark.parametrize("encoder", [Tdnn(16, 5, (1, 2), 0.0), BiLstm(16, 2, 0.0), Conformer(16, 2, 2, 5, 0.0)])
 def test_padding_does_not_reach_valid_frames(encoder: torch.nn.Module) -> None:
-    encoder.eval()
+    for parameter in encoder.eval().parameters():
+        torch.nn.init.normal_(parameter, std=0.3)  # biases too: they are what would leak
     x = torch.randn(1, 7, 16)
     padded = torch.cat([x, torch.full((1, 4, 16), 9.0)], dim=1)
     short = encoder(x, torch.tensor([7]))
@@ -29,7 +32,8 @@ def test_padding_does_not_reach_valid_frames(encoder: torch.nn.Module) -> None:
 @pytest.mark.parametrize("frames", [1, 2, 7, 12])
 def test_subsampling_keeps_every_nth_frame(factor: int, frames: int) -> None:
     layer = ConvSubsampling(20, 8, factor, 4, 0.0)
-    assert layer(torch.randn(2, frames, 20)).shape == (2, -(-frames // factor), 8)
+    mask = torch.ones(2, frames, dtype=torch.bool)
+    assert layer(torch.randn(2, frames, 20), mask).shape == (2, -(-frames // factor), 8)
 
 
 def test_specaugment_masks_in_training_only() -> None:

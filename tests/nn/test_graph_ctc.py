@@ -38,7 +38,11 @@ def test_one_pronunciation_is_ordinary_ctc(labels: list[int], extra: int, seed: 
     raw = torch.randn(1, frames, 5, generator=torch.Generator().manual_seed(seed), requires_grad=True)
     first = graph_ctc_loss(raw.log_softmax(-1), lengths, batch_graphs([graph])).sum()
     second = torch.nn.functional.ctc_loss(
-        raw.log_softmax(-1).transpose(0, 1), torch.tensor([labels]), lengths, torch.tensor([len(labels)]), reduction="sum"
+        raw.log_softmax(-1).transpose(0, 1),
+        torch.tensor([labels]),
+        lengths,
+        torch.tensor([len(labels)]),
+        reduction="sum",
     )
     (one,) = torch.autograd.grad(first, raw)
     (two,) = torch.autograd.grad(second, raw)
@@ -47,9 +51,7 @@ def test_one_pronunciation_is_ordinary_ctc(labels: list[int], extra: int, seed: 
 
 @given(slots=SLOTS, frames=st.integers(1, 6), seed=st.integers(0, 99))
 @settings(max_examples=40, deadline=None)
-def test_sums_every_frame_sequence_of_every_pronunciation(
-    slots: list[list[list[int]]], frames: int, seed: int
-) -> None:
+def test_sums_every_frame_sequence_of_every_pronunciation(slots: list[list[list[int]]], frames: int, seed: int) -> None:
     weighted = [[(ids, 1 / (1 + number)) for number, ids in enumerate(slot)] for slot in slots]
     graph = label_graph(weighted)
     scores = log_probs(frames, 4, seed)

@@ -24,8 +24,9 @@ class ConvSubsampling(nn.Module):
         self.norm = nn.LayerNorm(width)
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, T, F) -> (B, T', C)."""
-        y = torch.relu(self.first(x.unsqueeze(1)))
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """(B, T, F), (B, T) bool, True on valid frames -> (B, T', C); padding does not reach valid frames."""
+        y = torch.relu(self.first((x * mask.unsqueeze(2)).unsqueeze(1)))
+        y = y * mask[:, None, :, None]  # what the bias made of padding
         y = torch.relu(self.second(y))  # (B, channels, T', F / 4)
         return self.dropout(self.norm(self.project(y.transpose(1, 2).flatten(2))))

@@ -4,13 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor, nn
 
-
-def padding_mask(lengths: Tensor, frames: int) -> Tensor:
-    """(B,) -> (B, T) bool, True on valid frames."""
-    return torch.arange(frames, device=lengths.device) < lengths.unsqueeze(1)
+from voxkit.nn.masks import padding_mask
 
 
 class SeparableBlock(nn.Module):

@@ -12,24 +12,12 @@ from torch import Tensor, nn
 from voxkit.commands.train_am.command import ModelConfig, TrainAm
 from voxkit.config import from_mapping
 from voxkit.data.lang import Lang
+from voxkit.nn.conformer import Conformer
+from voxkit.nn.masks import padding_mask
 from voxkit.nn.recurrent import BiLstm
 from voxkit.nn.specaugment import SpecAugment
 from voxkit.nn.subsampling import ConvSubsampling
-from voxkit.nn.tdnn import Tdnn, padding_mask
-
-
-class Conformer(nn.Module):
-    """torchaudio's Conformer (Gulati et al. 2020) behind the interface of our encoders."""
-
-    def __init__(self, width: int, layers: int, heads: int, kernel: int, dropout: float) -> None:
-        super().__init__()
-        from torchaudio.models import Conformer as Encoder
-
-        self.encoder = Encoder(width, heads, 4 * width, layers, kernel, dropout=dropout, convolution_first=True)
-
-    def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
-        """(B, T, C), (B,) -> (B, T, C)."""
-        return self.encoder(x, lengths)[0]
+from voxkit.nn.tdnn import Tdnn
 
 
 class AcousticModel(nn.Module):
@@ -69,12 +57,11 @@ class AcousticModel(nn.Module):
 
     def forward(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """(B, T, F), (B,) -> log posteriors (B, T', V) and their lengths (B,)."""
-        mask = padding_mask(lengths, features.shape[1]).unsqueeze(2)
+        mask = padding_mask(lengths, features.shape[1])
         x = (features - self.mean) / self.deviation
         if self.config.normalise == "utterance":
-            x = x - (x * mask).sum(1, keepdim=True) / lengths.view(-1, 1, 1)
-        x = self.augment(x, lengths) * mask
-        x = self.subsample(x)
+            x = x - (x * mask.unsqueeze(2)).sum(1, keepdim=True) / lengths.view(-1, 1, 1)
+        x = self.subsample(self.augment(x, lengths), mask)
         lengths = self.output_length(lengths)
         x = self.encoder(x, lengths)
         return nn.functional.log_softmax(self.output(x).float(), dim=-1), lengths

@@ -144,6 +144,7 @@ class AcousticTask:
 
         return lambda frames: self.lang.spell(greedy(frames))
 
+    @torch.no_grad()
     def posteriors(self, model: nn.Module, cuts: Sequence[Any]) -> list[tuple[list[Any], list[np.ndarray]]]:
         """Log posteriors (T', V) of each cut, batch by batch."""
         device = next(model.parameters()).device

@@ -1,3 +1,4 @@
+import errno
 import json
 import multiprocessing
 import os
@@ -11,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import Field
 
+from voxkit import rundir
 from voxkit.commands.options import PARTS, parts, shard_out
 from voxkit.config import Config
 from voxkit.errors import UserError
@@ -92,6 +94,30 @@ def test_an_error_leaves_no_output_but_the_work(tmp_path: Path) -> None:
     assert (out / "half").exists()
 
 
+def test_work_that_cannot_be_resumed_is_thrown_away(tmp_path: Path) -> None:
+    out = tmp_path / "o"
+    with pytest.raises(FileNotFoundError), output(out, "make-graph", {"a": 1}, resumable=False) as folder:
+        [(folder.work / name).touch() for name in ("oov.txt", "no/such/folder")]
+    (folder.work / "feats").mkdir()
+    assert (tmp_path / "o.partial" / "oov.txt").exists()  # to be looked at
+    with output(out, "make-graph", {"a": 2}, resumable=False) as folder:
+        assert made(folder.work) == {"config.yaml", ".lock", ".disposable"}
+    assert made(tmp_path) == {"o"}
+    assert made(out) == {"config.yaml", "command.txt", "env.json"}
+    assert read_config(out)["a"] == 2
+
+
+def test_work_that_can_be_resumed_is_kept_from_a_command_that_cannot_use_it(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError), output(tmp_path / "o", "prepare", {"a": 1}) as folder:
+        [(folder.work / name).touch() for name in ("hours", "no/such/folder")]
+    with (
+        pytest.raises(UserError, match="finish it with those settings"),
+        output(tmp_path / "o", "prepare", {"a": 2}, resumable=False),
+    ):
+        pass
+    assert (tmp_path / "o.partial" / "hours").exists()
+
+
 def test_an_error_before_any_work_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="bad"), output(tmp_path / "o", "featurize", {}):
         raise UserError("bad data")
@@ -109,6 +135,22 @@ def test_a_second_process_is_refused(tmp_path: Path) -> None:
     assert str(os.getpid()) in result.stderr
     assert (tmp_path / "o" / "config.yaml").exists()
     assert not (tmp_path / "o" / ".lock").exists()
+
+
+def test_a_file_system_without_locks_is_told_of_and_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def flock(*_: object) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(rundir.fcntl, "flock", flock)
+    rundir._say_unlocked.cache_clear()
+    for name in "ab":
+        with output(tmp_path / name, "featurize", {}):
+            pass
+    RunDir.open(tmp_path / "exp", "train-am", Toy()).close()
+    assert made(tmp_path) == {"a", "b", "exp"}
+    assert capsys.readouterr().err.count("No locks available") == 1
 
 
 def test_killed_and_resumed(tmp_path: Path) -> None:

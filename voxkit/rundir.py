@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import json
 import os
 import platform
@@ -19,6 +20,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from types import TracebackType
@@ -31,12 +33,13 @@ from voxkit.config import Config, diff, to_dict, to_yaml
 from voxkit.errors import UserError
 from voxkit.progress import say
 
-CONFIG, COMMAND, ENVIRONMENT, METRICS, LOCK = (
+CONFIG, COMMAND, ENVIRONMENT, METRICS, LOCK, DISPOSABLE = (
     "config.yaml",
     "command.txt",
     "env.json",
     "metrics.jsonl",
     ".lock",
+    ".disposable",
 )
 
 _PACKAGES = (
@@ -55,7 +58,9 @@ class Output:
 
 
 @contextmanager
-def output(out: Path, command: str, spec: Mapping[str, Any], keep: str | None = None) -> Iterator[Output]:
+def output(
+    out: Path, command: str, spec: Mapping[str, Any], keep: str | None = None, resumable: bool = True
+) -> Iterator[Output]:
     """Write a folder that is complete or absent.
 
     Args:
@@ -65,6 +70,8 @@ def output(out: Path, command: str, spec: Mapping[str, Any], keep: str | None = 
             refused, and so are leftovers of an interrupted run with another one.
         keep: a glob of names that may be in `out` already and stay there beside the result (the parts of a sharded
             run); `out` is then complete once it has its `config.yaml`, which arrives last.
+        resumable: whether the block goes on with what it finds in `work`. If not, what such a run left behind is
+            thrown away, whatever its spec was: what the user mended may be part of the spec.
 
     Yields:
         `Output`; with `done`, `out` is complete already and the block has nothing to do. Otherwise `work` is an
@@ -89,14 +96,18 @@ def output(out: Path, command: str, spec: Mapping[str, Any], keep: str | None = 
         if _is_made(out, keep):  # another process finished between the look above and the lock
             shutil.rmtree(work)
             raise UserError(f"{out}: another process has just made it", fix="run the command again")
+        if (work / DISPOSABLE).exists():
+            _empty(work)
         if (work / CONFIG).exists():
-            _require_same(work, wanted)
+            _require_same(work, wanted, unfinished=True)
         else:
+            if not resumable:
+                (work / DISPOSABLE).touch()
             write_atomic(work / CONFIG, yaml.safe_dump(wanted, sort_keys=False, allow_unicode=True))
         try:
             yield Output(out, work, done=False)
         except BaseException:
-            if set(os.listdir(work)) <= {CONFIG, LOCK}:  # nothing worth keeping
+            if set(os.listdir(work)) <= {CONFIG, LOCK, DISPOSABLE}:  # nothing worth keeping
                 shutil.rmtree(work, ignore_errors=True)
             raise
         write_atomic(work / COMMAND, command_line() + "\n")
@@ -115,7 +126,7 @@ def _is_made(out: Path, keep: str | None) -> bool:
 def _publish(work: Path, out: Path) -> None:
     """Rename `work` to `out`, or move its content into an `out` that holds parts, with `config.yaml` last."""
     if out.is_dir():
-        for name in [*(set(os.listdir(work)) - {CONFIG, LOCK}), CONFIG]:
+        for name in [*(set(os.listdir(work)) - {CONFIG, LOCK, DISPOSABLE}), CONFIG]:
             if (out / name).is_dir():
                 shutil.rmtree(out / name)  # a move that was interrupted
             os.replace(work / name, out / name)
@@ -123,8 +134,19 @@ def _publish(work: Path, out: Path) -> None:
         shutil.rmtree(work)
     else:
         os.replace(work, out)  # the lock goes along, so that nobody else can take the folder before it is complete
-        (out / LOCK).unlink(missing_ok=True)
+        for name in (LOCK, DISPOSABLE):
+            (out / name).unlink(missing_ok=True)
     _fsync(out.parent)
+
+
+def _empty(work: Path) -> None:
+    """Remove all but the lock, the mark that it may be removed last."""
+    for name in [*(set(os.listdir(work)) - {LOCK, DISPOSABLE}), DISPOSABLE]:
+        path = work / name
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
 
 
 class RunDir:
@@ -216,6 +238,19 @@ def read_config(path: Path) -> dict[str, Any]:
     return loaded
 
 
+def digest(path: Path) -> str:
+    """A file's SHA-256 in hexadecimal: what a spec knows an input by.
+
+    Raises:
+        UserError: it cannot be read.
+    """
+    try:
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}", fix="check the path") from error
+
+
 def write_atomic(path: Path, data: str | bytes) -> None:
     """Write a file that is whole or not there, even if the machine stops."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
@@ -282,7 +317,7 @@ def _plain(spec: Mapping[str, Any]) -> dict[str, Any]:
     return dict(json.loads(json.dumps(spec, default=str)))
 
 
-def _require_same(folder: Path, wanted: Mapping[str, Any]) -> None:
+def _require_same(folder: Path, wanted: Mapping[str, Any], unfinished: bool = False) -> None:
     if not folder.is_dir():
         raise UserError(f"{folder}: exists and is not a folder", fix="choose another --out")
     if not (folder / CONFIG).exists():
@@ -291,6 +326,11 @@ def _require_same(folder: Path, wanted: Mapping[str, Any]) -> None:
     changed = diff(
         {k: v for k, v in found.items() if k != "voxkit"}, {k: v for k, v in wanted.items() if k != "voxkit"}
     )
+    if changed and unfinished:
+        raise UserError(
+            f"{folder}: unfinished work with other settings\n  " + "\n  ".join(changed),
+            fix=f"finish it with those settings, choose another --out, or remove {folder} to begin anew",
+        )
     if changed:
         raise UserError(
             f"{folder}: made with other settings\n  " + "\n  ".join(changed),
@@ -313,17 +353,36 @@ def _acquire(folder: Path) -> IO[str]:
         file = open(folder / LOCK, "a+", encoding="utf-8")
     except OSError as error:
         raise UserError(f"{folder}: cannot be written: {error.strerror}", fix="choose another --out") from error
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
+    if not try_lock(file):
         file.seek(0)
         holder = file.read().strip() or "another process"
         file.close()
-        raise UserError(f"{folder}: in use by {holder}", fix="wait for it to end, or choose another --out") from error
+        raise UserError(f"{folder}: in use by {holder}", fix="wait for it to end, or choose another --out")
     file.truncate(0)
     file.write(f"process {os.getpid()} on {platform.node()}\n")
     file.flush()
     return file
+
+
+def try_lock(file: IO[Any]) -> bool:
+    """Lock an open file until it is closed everywhere; False if another process holds it.
+
+    On a file system without locks the work goes on without, with a note: two processes in one folder are then the
+    user's to avoid.
+    """
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        _say_unlocked(error.strerror or str(error))
+    return True
+
+
+@cache
+def _say_unlocked(reason: str) -> None:
+    """Once in a process is enough."""
+    say(f"notice: this file system has no locks ({reason}): do not run two commands on one folder at a time")
 
 
 def _fsync(path: Path) -> None:

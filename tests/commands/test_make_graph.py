@@ -66,13 +66,24 @@ def test_words_without_pronunciation_are_listed_and_limited(tmp_path: Path, lexi
     text.write_text(TEXT + "go zebra\nzebra okapi\n")
     with pytest.raises(UserError, match=r"5\.6% of the running words.*zebra"):
         make(settings(), Inputs(lexicon, text), tmp_path / "lang")
-    assert not (tmp_path / "lang").exists()
-    out = tmp_path / "lang2"
-    make(settings(max_oov=0.1), Inputs(lexicon, text), out)
+    out = tmp_path / "lang"
+    assert not out.exists()
+    assert (tmp_path / "lang.partial" / "oov.txt").exists()
+    make(settings(max_oov=0.1), Inputs(lexicon, text), out)  # in the same place, as the advice says
+    assert not (tmp_path / "lang.partial").exists()
     assert (out / "oov.txt").read_text() == "2\tzebra\n1\tokapi\n"
     lm = Arpa.read(out / "lm.arpa")
     assert not {"zebra", "<unk>"} & lm.words
     assert {"unheard", "too"} <= lm.words
+
+
+def test_a_lexicon_that_was_mended_is_taken(tmp_path: Path, lexicon: Path, text: Path) -> None:
+    text.write_text(TEXT + "go zebra\n")
+    with pytest.raises(UserError, match="no pronunciation"):
+        make(settings(max_oov=0), Inputs(lexicon, text), tmp_path / "lang")
+    lexicon.write_text(LEXICON + "zebra t uw\n")
+    make(settings(max_oov=0), Inputs(lexicon, text), tmp_path / "lang")
+    assert (tmp_path / "lang" / "oov.txt").read_text() == ""
 
 
 def test_an_arpa_model_instead_of_text(tmp_path: Path, lexicon: Path, capsys: pytest.CaptureFixture[str]) -> None:

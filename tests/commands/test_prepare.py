@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -14,8 +15,8 @@ import soundfile
 ROOT = Path(__file__).parents[2]
 
 
-def voxkit(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
-    program = "from voxkit.commands.prepare.command import prepare\n" + RUN
+def voxkit(*arguments: object, program: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
+    program = program + "from voxkit.commands.prepare.command import prepare\n" + RUN
     return subprocess.run(
         [sys.executable, "-c", program, *map(str, arguments)],
         capture_output=True,
@@ -40,6 +41,17 @@ if __name__ == "__main__":
         if slow:
             print("imported", slow, file=sys.stderr)
             sys.exit(3)
+"""
+
+
+KILLED = """
+import os, signal
+from voxkit.data.corpora import writing
+inner = writing.write_cuts
+def write_cuts(items, path):
+    inner(items, path)
+    os.kill(os.getpid(), signal.SIGKILL)
+writing.write_cuts = write_cuts
 """
 
 
@@ -92,6 +104,17 @@ def test_bad_audio_is_reported_and_nothing_written(recordings: Path, tmp_path: P
     tolerant = voxkit("dir", "--source", recordings, "--out", out, "--max-bad", 0.5)
     assert tolerant.returncode == 0, tolerant.stderr
     assert (out / "rejected.jsonl").exists()
+
+
+def test_what_an_interrupted_run_left_is_no_obstacle_to_other_settings(recordings: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    killed = voxkit("dir", "--source", recordings, "--out", out, program=KILLED)
+    assert killed.returncode == -signal.SIGKILL
+    assert (tmp_path / "out.partial" / "recordings_all.jsonl.gz").exists()
+    other = voxkit("dir", "--source", recordings, "--out", out, "--max-bad", 0.5)
+    assert other.returncode == 0, other.stderr
+    assert not (tmp_path / "out.partial").exists()
+    assert not (out / ".disposable").exists()
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,6 @@ survives the submitter, a requeue and a change of backend, and needs no accounti
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import platform
@@ -23,7 +22,7 @@ from types import FrameType
 from typing import Literal
 
 from voxkit.errors import EXIT_INTERRUPTED, UserError
-from voxkit.rundir import write_atomic
+from voxkit.rundir import try_lock, write_atomic
 
 State = Literal["waiting", "running", "done", "failed", "interrupted"]
 POLL = 0.1  # seconds between two looks at a child process
@@ -131,12 +130,8 @@ class Attempt:
         self._start = time.monotonic()
         job.log.parent.mkdir(parents=True, exist_ok=True)
         with open(job.log, "ab", buffering=0) as log:
-            try:
-                fcntl.flock(log, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise Busy(job.name) from error
-            except OSError:  # a file system without locks: go without
-                pass
+            if not try_lock(log):
+                raise Busy(job.name)
             host = platform.node()
             self.status = job.record(Status("running", job.status().attempt + 1, host=host))
             self._note(f"{shlex.join(job.argv)}\nattempt {self.status.attempt} on {host}, {_now()}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import shlex
 import sys
@@ -11,12 +10,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from voxkit.cluster.jobs import Job
 from voxkit.errors import UserError
 from voxkit.progress import Meter, say
-from voxkit.rundir import write_atomic
+from voxkit.rundir import try_lock, write_atomic
 
 
 @dataclass(frozen=True)
@@ -89,9 +88,9 @@ def held(submission: Submission) -> Iterator[None]:
         raise UserError(f"{folder}: cannot be written: {error.strerror}", fix="choose another --out") from error
     with lock:
         _check_same(submission)
-        if not _try_lock(lock.fileno()):
+        if not try_lock(lock):
             say(f"{folder}: another `voxkit submit` is at work on these jobs; waiting for it")
-            _follow(submission, lock.fileno())
+            _follow(submission, lock)
         write_atomic(folder / "submit.json", json.dumps(submission.identity, indent=2) + "\n")
         yield
 
@@ -118,19 +117,9 @@ def _check_same(submission: Submission) -> None:
         )
 
 
-def _follow(submission: Submission, lock: int) -> None:
+def _follow(submission: Submission, lock: IO[str]) -> None:
     done = len(submission.jobs) - len(submission.failed())
     with Meter(len(submission.jobs), "jobs", "jobs", done=done) as meter:
-        while not _try_lock(lock):
+        while not try_lock(lock):
             time.sleep(0.5)
             meter.advance(len(submission.jobs) - len(submission.failed()) - meter.done)
-
-
-def _try_lock(file: int) -> bool:
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:  # a file system without locks: go without
-        return True
-    return True

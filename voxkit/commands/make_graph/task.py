@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import hashlib
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -19,7 +18,7 @@ from voxkit.decode import graph
 from voxkit.decode.arpa import UNKNOWN, Arpa
 from voxkit.errors import Problems, UserError
 from voxkit.progress import say
-from voxkit.rundir import output
+from voxkit.rundir import digest, output
 
 Sentences = list[list[str]]
 
@@ -54,7 +53,7 @@ def make(config: MakeGraph, inputs: Inputs, out: Path, max_bad: float = 0.0) -> 
     if config.units != "phone" and inputs.text is None and inputs.arpa is None:
         raise UserError(f"{config.units} units are learnt from words", fix="give --text FILE or --arpa FILE")
     spec = {"settings": to_dict(config), "max_bad": max_bad, **_digests(inputs)}
-    with output(out, "make-graph", spec) as folder:
+    with output(out, "make-graph", spec, resumable=False) as folder:
         if folder.done:
             return
         lines = _make(config, inputs, folder.work, out, max_bad)
@@ -207,10 +206,5 @@ def _digests(inputs: Inputs) -> dict[str, str]:
     for entry in fields(inputs):
         path: Path | None = getattr(inputs, entry.name)
         if path is not None:
-            try:
-                with open(path, "rb") as file:
-                    digests[entry.name] = f"{path} {hashlib.file_digest(file, 'sha256').hexdigest()[:16]}"
-            except OSError as error:
-                option = f"--{entry.name.replace('_', '-')}"
-                raise UserError(f"{path}: cannot be read: {error.strerror}", fix=f"check {option}") from error
+            digests[entry.name] = f"{path} {digest(path)[:16]}"
     return digests

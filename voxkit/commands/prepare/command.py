@@ -114,7 +114,8 @@ def _recorded(name: str, out: Path | None, source: Path | None, download: bool, 
             f"dir: no folder {source}" if source else "dir: no --source", fix="give the folder of your audio"
         )
     read = corpus.read if corpus is not None else dir.read
-    with output(out, "prepare", {"corpus": name, "source": str(folder.resolve()), "max_bad": max_bad}) as made:
+    spec = {"corpus": name, "source": str(folder.resolve()), "max_bad": max_bad}
+    with output(out, "prepare", spec, resumable=False) as made:
         if made.done:
             return
         problems = Problems()

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from voxkit.commands.featurize.command import Featurize
-from voxkit.commands.featurize.part import Layout, Part, Record
-from voxkit.commands.featurize.pool import WorkerDied, compute
+from voxkit.commands.featurize.part import Layout, Part, Record, Worker
 from voxkit.commands.featurize.storage import require_storage
 from voxkit.commands.options import PARTS, parts
 from voxkit.config import diff, to_dict
@@ -30,9 +29,10 @@ from voxkit.data.manifests import (
     require_some,
     write_cuts,
 )
+from voxkit.data.pool import WorkerDied, spread
 from voxkit.errors import DataError, Interrupted, Problem, Problems, UserError
 from voxkit.progress import Meter, say
-from voxkit.rundir import output, read_config, write_atomic
+from voxkit.rundir import digest, output, read_config, write_atomic
 from voxkit.train.interrupt import listening
 
 CMVN = "cmvn.safetensors"
@@ -158,21 +158,24 @@ class _Job:
         def hopeless() -> bool:
             return len({problem.id for problem in problems}) > max_bad * len(self.lines)
 
-        results = compute(pending, self.settings, self.layout, num_jobs, hopeless)
+        tasks = ((part, hopeless()) for part in pending)
+        worker = partial(Worker, self.settings, self.layout)
+        jobs = min(num_jobs, len(pending))
         meter = Meter(audio, "features", "s of audio", done=audio - todo)
-        with listening() as signals, closing(results), meter:
+        with (
+            listening() as signals,
+            closing(spread(tasks, worker, _compute, jobs, lambda: bool(signals))) as results,
+            meter,
+        ):
             try:
-                for part, found in results:
+                for (part, _), found in results:
                     problems += found
                     meter.advance(part.seconds)
-                    if signals:
-                        break
             except WorkerDied as death:
-                if not signals:
-                    raise UserError(
-                        f"a worker process died ({death}); what is finished is kept",
-                        fix="run the same command again, with fewer --num-jobs if memory was short",
-                    ) from death
+                raise UserError(
+                    f"a worker process died ({death}); what is finished is kept",
+                    fix="run the same command again, with fewer --num-jobs if memory was short",
+                ) from death
             if signals:
                 raise Interrupted(f"{signals.received}; the same command goes on with {self.layout.work}")
         return problems, todo
@@ -191,6 +194,12 @@ class _Job:
         return record.cuts
 
 
+def _compute(worker: Worker, task: tuple[Part, bool]) -> list[Problem]:
+    """Compute a part, or only inspect it."""
+    part, hopeless = task
+    return worker.inspect(part) if hopeless else worker.compute(part)
+
+
 def divide(
     lines: Sequence[tuple[str, bytes]], seconds: Sequence[float], bad: set[str], part_seconds: float
 ) -> Iterator[Part]:
@@ -207,8 +216,4 @@ def divide(
 
 def _spec(settings: Featurize, files: Iterable[Path], **more: Any) -> dict[str, Any]:
     """What decides the content of the output folder."""
-    digests = {}
-    for file in files:
-        with open(file, "rb") as stream:
-            digests[str(file.resolve())] = hashlib.file_digest(stream, "sha256").hexdigest()
-    return {"cuts": digests, **more, **to_dict(settings)}
+    return {"cuts": {str(file.resolve()): digest(file) for file in files}, **more, **to_dict(settings)}

@@ -20,7 +20,8 @@ from lhotse import CutSet, MonoCut, Recording, SupervisionSegment
 
 from voxkit import bundle
 from voxkit.commands.train_am.command import TrainAm
-from voxkit.commands.train_am.task import AcousticTask, augment, distance_to_graph
+from voxkit.commands.train_am.data import augmented
+from voxkit.commands.train_am.task import AcousticTask, distance_to_graph
 from voxkit.config import build
 
 ROOT = Path(__file__).parents[2]
@@ -134,7 +135,7 @@ def test_batches_are_a_pure_function_of_seed_epoch_and_index(corpus: Path, tmp_p
         assert torch.equal(one[index].features, other[index].features)
         assert one.ids(index) == other.ids(index)
     assert sorted(name for index in range(len(one)) for name in one.ids(index)) == sorted(
-        cut.id for cut in first.train_cuts
+        example.cut.id for example in first.examples
     )
     assert one.ids(0) != first.batches("train", 4).ids(0)
     size = [one[index].features.shape[0] * one[index].features.shape[1] for index in range(len(one))]
@@ -163,16 +164,17 @@ def test_weights_of_supervisions_scale_the_loss(corpus: Path, tmp_path: Path) ->
 
 def test_noise_is_mixed_at_the_asked_ratio(corpus: Path, tmp_path: Path) -> None:
     rng = np.random.default_rng(1)
-    soundfile.write(tmp_path / "noise.wav", (0.1 * rng.standard_normal(16000 * 5)).astype(np.float32), 16000)
-    noise = MonoCut("n", 0, 5, 0, recording=Recording.from_file(tmp_path / "noise.wav"))
+    # shorter than the speech: it has to begin again
+    soundfile.write(tmp_path / "noise.wav", (0.1 * rng.standard_normal(4800)).astype(np.float32), 16000)
+    noise = MonoCut("n", 0, 0.3, 0, recording=Recording.from_file(tmp_path / "noise.wav"))
     clean = CutSet.from_file(corpus / "train.jsonl.gz").to_eager()[0]
     config = build(TrainAm, None, ["augment.volume=0", "augment.noise=1", "augment.snr=[10, 10]"]).augment
-    noisy = augment(clean, 1.0, config, [noise], np.random.default_rng(0))
+    noisy = augmented(clean, 16000, 1.0, config, [noise], np.random.default_rng(0))
     speech = clean.load_audio()[0]
     assert noisy.shape == speech.shape
     added = noisy - speech
     assert 10 * np.log10((speech**2).sum() / (added**2).sum()) == pytest.approx(10, abs=0.5)
-    assert np.array_equal(noisy, augment(clean, 1.0, config, [noise], np.random.default_rng(0)))
+    assert np.array_equal(noisy, augmented(clean, 16000, 1.0, config, [noise], np.random.default_rng(0)))
 
 
 @given(
@@ -214,6 +216,41 @@ def test_unknown_words_are_all_told(corpus: Path, tmp_path: Path) -> None:
     tolerated = voxkit("train-am", "--train", tmp_path / "train.jsonl.gz", *arguments, "--max-bad", "0.2")
     assert tolerated.returncode == 0, tolerated.stderr
     assert len((tmp_path / "am" / "rejected.jsonl").read_text().splitlines()) == 7
+
+
+def test_too_short_and_too_long_are_told_before_anything_is_written(corpus: Path, tmp_path: Path) -> None:
+    cuts = list(CutSet.from_file(corpus / "train.jsonl.gz").to_eager())
+    cuts[3].supervisions[0].text = "LOW " * 400
+    CutSet.from_cuts(cuts).to_file(tmp_path / "train.jsonl.gz")
+    arguments = ["--train", tmp_path / "train.jsonl.gz", "--lang", corpus / "lang", "--config", TINY]
+    limit = sorted(item.duration for item in cuts)[-2]
+    failed = voxkit("train-am", *arguments, "--out", tmp_path / "am", "--set", f"batch.max_duration={limit - 0.01}")
+    assert failed.returncode == 2, failed.stderr
+    assert "too short for its transcript: 1" in failed.stderr
+    assert cuts[3].id in failed.stderr
+    assert "too long for a batch" in failed.stderr
+    assert "Traceback" not in failed.stderr
+    assert not (tmp_path / "am").exists()
+
+
+def test_slow_speech_never_outgrows_a_batch(corpus: Path, tmp_path: Path) -> None:
+    longest = max(item.duration for item in CutSet.from_file(corpus / "train.jsonl.gz"))
+    made = task(corpus, tmp_path, "augment.speeds=[0.5, 2.0]", f"batch.max_duration={longest + 0.01}")
+    for epoch in range(5):
+        batches = made.batches("train", epoch)
+        assert batches.durations.max() <= longest + 0.01
+        assert len(batches) > 0
+
+
+def test_other_data_under_the_same_name_is_refused(corpus: Path, tmp_path: Path) -> None:
+    (tmp_path / "train.jsonl.gz").write_bytes((corpus / "train.jsonl.gz").read_bytes())
+    arguments = ["--train", tmp_path / "train.jsonl.gz", "--lang", corpus / "lang", "--config", TINY]
+    arguments += ["--out", tmp_path / "am", "--set", "train.steps=6"]
+    assert voxkit("train-am", *arguments).returncode == 0
+    CutSet.from_file(corpus / "dev.jsonl.gz").to_eager().to_file(tmp_path / "train.jsonl.gz")
+    refused = voxkit("train-am", *arguments)
+    assert refused.returncode == 2
+    assert "data.digests" in refused.stderr
 
 
 def test_missing_options_and_wrong_settings_exit_2(corpus: Path, tmp_path: Path) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated, Literal
 
 import typer
@@ -12,6 +14,7 @@ from voxkit.commands.options import MaxBad
 from voxkit.config import Config, ConfigFile, PrintConfig, Set, build, to_yaml
 from voxkit.data.feature_config import FeatureConfig
 from voxkit.errors import UserError
+from voxkit.rundir import RunDir, digest, write_atomic
 from voxkit.train.settings import RESUMABLE, TrainConfig
 
 
@@ -68,6 +71,7 @@ class DataConfig(Config):
     lang: str = Field("", description="folder made by make-graph")
     noise: str | None = Field(None, description="CutSet of noises to mix in")
     max_bad: float = Field(0.0, ge=0, le=1, description="share of bad cuts that is tolerated")
+    digests: dict[str, str] = Field({}, description="of these files; written by the command")
 
 
 class TrainAm(Config):
@@ -107,7 +111,7 @@ def train_am(
 
       voxkit train-am --train cuts_train.jsonl.gz --dev cuts_dev.jsonl.gz --lang lang --out exp/am
 
-      voxkit train-am ... --config conf/train_am/conformer.yaml --set train.epochs=30 --set model.width=256
+      voxkit train-am ... --config conf/train_am/an4.yaml --set train.epochs=30 --set model.width=256
 
       torchrun --nproc-per-node 2 -m voxkit train-am ...
     """
@@ -129,9 +133,25 @@ def train_am(
         raise UserError(f"train-am needs {', '.join(missing)}", fix="see voxkit train-am --help")
 
     from voxkit.commands.train_am.task import AcousticTask
-    from voxkit.rundir import RunDir
     from voxkit.train.loop import fit
 
-    with RunDir.open(out, "train-am", settings, resumable=RESUMABLE) as run:
-        bundle = fit(AcousticTask(settings, run.path), settings.train, run)
-    print(bundle)
+    settings = settings.model_copy(update={"data": _identified(settings.data)})
+    with TemporaryDirectory() as rejected:
+        task = AcousticTask(settings, Path(rejected))  # bad data is told before anything is written
+        with RunDir.open(out, "train-am", settings, resumable=RESUMABLE) as run:
+            lists = b"".join(file.read_bytes() for file in sorted(Path(rejected).iterdir()))
+            if lists and int(os.environ.get("RANK", "0")) == 0:
+                write_atomic(run.path / "rejected.jsonl", lists)
+            bundle = fit(task, settings.train, run)
+    if int(os.environ.get("RANK", "0")) == 0:
+        print(bundle)
+
+
+def _identified(data: DataConfig) -> DataConfig:
+    """With digests of the inputs, so that a run is not resumed on others under the same names."""
+    from voxkit.data.lang import LEXICON, TOKENS
+    from voxkit.data.manifests import manifest_files
+
+    files = [file for path in (data.train, data.dev, data.noise) if path for file in manifest_files(path)]
+    files += [file for name in (TOKENS, LEXICON) if (file := Path(data.lang) / name).exists()]
+    return data.model_copy(update={"digests": {str(file): digest(file) for file in files}})

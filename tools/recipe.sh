@@ -57,14 +57,27 @@ PATH=${VOXKIT_VENV:-$root/.venv}/bin:$PATH
 stages=$exp/.stages/$script
 mkdir -p "$data" "$stages" "$exp/results"
 
-# torchrun_voxkit ARGUMENTS: two processes of one thread each, whatever the machine, so that the result does not depend on
-# it. On a CPU they are faster than one process with two threads.
-torchrun_voxkit() {
-    if [ $smoke = yes ]; then
-        OMP_NUM_THREADS=1 voxkit "$@"
-    else
-        OMP_NUM_THREADS=1 torchrun --standalone --nproc-per-node 2 -m voxkit "$@"
-    fi
+# in_two ARGUMENTS: `voxkit ARGUMENTS` as two processes of one thread that share the work, as torchrun starts them but
+# with voxkit's exit status. Always two, so that the result does not depend on the machine; on a CPU that is faster than
+# one process with two threads. A smoke run takes one.
+in_two() {
+    if [ $smoke = yes ]; then OMP_NUM_THREADS=1 voxkit "$@"; return; fi
+    local port=$((20000 + RANDOM % 20000)) rank status=0 pids=()
+    for rank in 0 1; do
+        # what both have to say is said once
+        if [ $rank = 0 ]; then exec 8>&2; else exec 8>"$exp/rank$rank.log"; fi
+        RANK=$rank LOCAL_RANK=$rank WORLD_SIZE=2 MASTER_ADDR=127.0.0.1 MASTER_PORT=$port OMP_NUM_THREADS=1 \
+            voxkit "$@" 2>&8 8>&- &
+        pids+=($!)
+    done
+    exec 8>&-
+    trap 'kill -TERM "${pids[@]}" 2>/dev/null || true' INT TERM
+    for rank in 1 0; do
+        while kill -0 "${pids[$rank]}" 2>/dev/null; do wait "${pids[$rank]}" 2>/dev/null || true; done
+        wait "${pids[$rank]}" || status=$?
+    done
+    trap - INT TERM
+    return $status
 }
 
 # stage N TITLE: true if the stage is asked for; keeps the wall time of each.
@@ -77,13 +90,13 @@ stage() {
 }
 stage_end() {
     if [ -n "$current_stage" ]; then
-        # A stage that found its work done took no time of its own: the longest time it ever took is kept.
+        # The times of a stage that was stopped and went on add up.
         awk -v a="$stage_start" -v b="$(date +%s.%N)" -v f="$stages/$current_stage" -v t="$stage_title" \
-            'BEGIN { now = b - a; getline line < f; split(line, old, "\t"); if (now < old[1]) now = old[1];
-                     close(f); printf "%.1f\t%s\n", now, t > f }'
+            'BEGIN { getline line < f; split(line, old, "\t"); close(f); printf "%.1f\t%s\n", b - a + old[1], t > f }'
         current_stage=""
     fi
 }
+trap stage_end EXIT
 
 # picture FILE NAME: shows a PNG in RESULTS.md under that name, in the order of names. A *.tsv in $exp/results becomes a
 # table there.

@@ -7,6 +7,7 @@ recipe wants shown lie in `<exp>/results/` (`*.md` is included as it is, `*.png`
 from __future__ import annotations
 
 import argparse
+import json
 import shutil
 from pathlib import Path
 
@@ -34,6 +35,11 @@ def main() -> None:
         for folder, line in printed
         if line and not line.startswith("%")
     ]
+    for summary in dict.fromkeys(file.parent.parent / "am" / "summary.json" for file in args.files):
+        if summary.exists():
+            trained = json.loads(summary.read_text(encoding="utf-8"))
+            folder = str(summary.parent).replace(str(args.recipe) + "/", "")
+            notes.append(f"- {folder}: {trained['step']} steps, {clock(trained['seconds'])} of training")
     stages = sorted(args.stages.iterdir(), key=lambda path: int(path.name))
     times = [(path.name, *path.read_text(encoding="utf-8").rstrip("\n").split("\t")) for path in stages]
     found = environment()

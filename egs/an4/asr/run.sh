@@ -8,7 +8,7 @@ extras=
 an4=$data/an4 lang=$exp/lang
 settings=(--config "$root/conf/train_am/an4.yaml") decode=(--config "$root/conf/decode/an4.yaml")
 if [ $smoke = yes ]; then
-    settings=(--config "$root/conf/train_am/tiny.yaml" --set train.steps=2)
+    settings=(--config "$root/conf/train_am/tiny.yaml" --set train.steps=8)
 fi
 
 if stage 1 "Prepare the corpus"; then
@@ -21,7 +21,7 @@ fi
 
 if stage 3 "Train the acoustic model"; then
     for seed in $seeds; do
-        torchrun_voxkit train-am --train "$an4/cuts_train.jsonl.gz" --lang "$lang" \
+        in_two train-am --train "$an4/cuts_train.jsonl.gz" --lang "$lang" \
             --out "$exp/seed$seed/am" --seed "$seed" "${settings[@]}"
     done
 fi

@@ -7,7 +7,7 @@ extras=
 an4=$data/an4 lang=$exp/lang_tune am=$exp/tune/am
 settings=(--config "$root/conf/train_am/an4.yaml")
 if [ $smoke = yes ]; then
-    settings=(--config "$root/conf/train_am/tiny.yaml" --set train.steps=10)
+    settings=(--config "$root/conf/train_am/tiny.yaml" --set train.steps=8)
 fi
 
 if stage 1 "Prepare the corpus"; then
@@ -19,7 +19,7 @@ if stage 2 "Build the decoding graph"; then
 fi
 
 if stage 3 "Train on the other speakers"; then
-    torchrun_voxkit train-am --train "$an4/cuts_train_tune.jsonl.gz" --dev "$an4/cuts_dev.jsonl.gz" --lang "$lang" \
+    in_two train-am --train "$an4/cuts_train_tune.jsonl.gz" --dev "$an4/cuts_dev.jsonl.gz" --lang "$lang" \
         --out "$am" --seed "${seeds%% *}" "${settings[@]}"
 fi
 

@@ -29,7 +29,7 @@ fi
 
 if stage 4 "Train the acoustic model"; then
     for seed in $seeds; do
-        torchrun_voxkit train-am --train "$data/fbank/train" --dev "$data/fbank/dev" --lang "$lang" \
+        in_two train-am --train "$data/fbank/train" --dev "$data/fbank/dev" --lang "$lang" \
             --out "$exp/seed$seed/am" --seed "$seed" "${settings[@]}"
     done
 fi

@@ -62,6 +62,7 @@ def spoil(kind: str) -> Callable[[list[dict]], None]:  # what each kind of damag
         "truncated audio": lambda lines: truncate(source(lines)),
         "unreadable audio": lambda lines: Path(source(lines)).write_text("no audio"),
         "supervision outside its recording": lambda lines: supervision(lines, start=0.5),
+        "supervision outside its cut": lambda lines: lines[4].update(duration=0.5),
         "cut outside its recording": lambda lines: lines[4].update(duration=1.5),
         "empty text": lambda lines: supervision(lines, text="  "),
         "out-of-lexicon word": lambda lines: supervision(lines, text="yes perhaps"),
@@ -80,6 +81,7 @@ KINDS = [
     "truncated audio",
     "unreadable audio",
     "supervision outside its recording",
+    "supervision outside its cut",
     "cut outside its recording",
     "empty text",
     "out-of-lexicon word",
@@ -110,6 +112,53 @@ def test_every_kind_of_damage_is_named_with_file_and_line(tmp_path: Path, lines:
     assert [cut.id for cut in good] == [line["id"] for i, line in enumerate(lines) if i != 4]
     assert len(good) == 9
     assert json.loads((tmp_path / "rejected.jsonl").read_text().splitlines()[0])["kind"] == kind
+
+
+def test_a_supervision_that_begins_before_its_cut(tmp_path: Path, lines: list[dict]) -> None:
+    lines[4].update(start=0.5, duration=0.5)
+    lines[4]["supervisions"][0].update(start=-0.25, duration=0.5)
+    path = write_lines(tmp_path / "cuts.jsonl", lines)
+    with pytest.raises(DataError, match=r"supervision a4 is at -0.25 to 0.25 s of a cut of 0.5 s"):
+        checked(path)
+
+
+@pytest.mark.parametrize(("start", "duration"), [(-0.005, 0.9), (0.2, 0.807), (-0.01, 1.02), (-1e-8, 1.0)])
+def test_what_the_check_tolerates_lhotse_can_trim(
+    tmp_path: Path, lines: list[dict], start: float, duration: float
+) -> None:
+    """Times are rounded to hundredths in many manifests."""
+    (first,) = lines[4]["supervisions"]
+    first.update(start=start, duration=duration)
+    lines[4]["supervisions"].append({**first, "id": "second", "start": 0.5, "duration": 0.1})
+    good = checked(write_lines(tmp_path / "cuts.jsonl", lines))
+    trimmed = {cut.id: cut for cut in good.trim_to_supervisions(keep_overlapping=False)}
+    assert len(trimmed) == 11
+    assert 0.8 <= trimmed["a4"].duration <= 1.0
+    assert len(trimmed["a4"].supervisions) == 1
+
+
+def test_supervisions_that_become_cuts_have_ids_of_their_own(tmp_path: Path, lines: list[dict]) -> None:
+    for place in (4, 6):
+        lines[place]["supervisions"] = [
+            {**lines[place]["supervisions"][0], "id": id, "start": start, "duration": 0.4}
+            for id, start in (("turn-1", 0.0), (f"turn-{place}", 0.5))
+        ]
+    lines[8]["supervisions"] *= 2
+    path = write_lines(tmp_path / "cuts.jsonl", lines)
+    with pytest.raises(DataError, match="duplicate id: 2") as caught:
+        checked(path)
+    assert [(problem.where, problem.what) for problem in caught.value.problems] == [
+        (f"{path}:7", f"supervision turn-1 is also at {path}:5"),
+        (f"{path}:9", "supervision a8 is twice in the cut"),
+    ]
+
+
+def test_a_supervision_may_be_called_like_its_cut_and_others_where_it_is_alone(
+    tmp_path: Path, lines: list[dict]
+) -> None:
+    for line in lines[:3]:
+        line["supervisions"][0]["id"] = "a0"
+    assert len(checked(write_lines(tmp_path / "cuts.jsonl", lines))) == 10
 
 
 def test_nan_audio_is_found(tmp_path: Path, lines: list[dict]) -> None:
@@ -144,8 +193,10 @@ def test_good_cuts_pass_and_stay_lazy(tmp_path: Path, lines: list[dict]) -> None
     assert cuts.is_lazy
     assert len(cuts) == 10
     assert list(cuts) == list(CutSet.from_file(path))
-    with pytest.raises(DataError, match="wrong sampling rate: 10"):
+    with pytest.raises(DataError, match="wrong sampling rate: 10") as caught:
         checked(path, sampling_rate=8000)
+    for advice in ("voxkit featurize CUTS --out DIR --set features.sampling_rate=8000", "sampling_rate=16000"):
+        assert advice in str(caught.value)
 
 
 def test_cuts_made_in_memory(lines: list[dict], tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ U = TypeVar("U")
 
 TOLERANCE = 0.01  # how far times may go beyond their recording [s]; manifests round to hundredths
 CHUNK = 2048  # cuts looked at together
+SUPERVISION = "\0"  # sets the ids of supervisions apart from those of cuts
 SHARE = 16  # of them that a thread takes at a time
 REMOVE = "remove it"
 
@@ -50,6 +51,7 @@ class Requirements:
         audio: audio files exist and are what the manifest says (their headers are read).
         decode: audio decodes to the end and holds a signal.
         vocabulary: the words that supervisions may have; any if None.
+        segments: cuts can be trimmed to their supervisions: these are inside their cuts, and no two have one id.
     """
 
     sampling_rate: int | None = None
@@ -57,6 +59,7 @@ class Requirements:
     audio: bool = True
     decode: bool = False
     vocabulary: Container[str] | None = None
+    segments: bool = False
 
 
 def check(lines: Iterable[Line], need: Requirements, total: int | None = None) -> tuple[Problems, set[str], int]:
@@ -103,12 +106,26 @@ def check_line(line: Line, need: Requirements, seen: dict[str, str]) -> Iterator
         return
     if line.id in seen:
         yield problem("duplicate id", f"also at {seen[line.id]}", "rename or remove one of them")
+    elif need.segments:
+        for what in _repeated(line, seen):
+            yield problem("duplicate id", what, "rename one of them")
     seen.setdefault(line.id, line.where)
-    for cut, supervisions in _leaves(line.data):
-        for kind, what, fix in [*_times(cut), *_supervisions(cut, supervisions), *_words(supervisions, need)]:
+    for cut, supervisions in leaves(line.data):
+        for kind, what, fix in chain(_times(cut), _supervisions(cut, supervisions, need), _words(supervisions, need)):
             yield problem(kind, what, fix)
-    if need.text and not any(supervisions for _, supervisions in _leaves(line.data)):
+    if need.text and not any(supervisions for _, supervisions in leaves(line.data)):
         yield problem("empty text", "the cut has no supervision", "add a transcript, or remove it")
+
+
+def _repeated(line: Line, seen: dict[str, str]) -> Iterator[str]:
+    """Supervisions named like others, of a cut with several: trimming to them makes their ids those of cuts."""
+    ids = [str(one["id"]) for _, supervisions in leaves(line.data or {}) for one in supervisions if "id" in one]
+    for id in ids if len(ids) > 1 else ():
+        key = f"{SUPERVISION}{id}"
+        if key in seen:
+            place = "twice in the cut" if seen[key] == line.where else f"also at {seen[key]}"
+            yield f"supervision {id} is {place}"
+        seen.setdefault(key, line.where)
 
 
 def not_a_cut(data: Mapping[str, Any]) -> str:
@@ -157,11 +174,11 @@ def duration_of(data: Mapping[str, Any]) -> float:
     return float(duration) if isinstance(duration, int | float) else 0.0
 
 
-def _leaves(data: Mapping[str, Any]) -> Iterator[tuple[Mapping[str, Any], Sequence[Mapping[str, Any]]]]:
+def leaves(data: Mapping[str, Any]) -> Iterator[tuple[Mapping[str, Any], Sequence[dict[str, Any]]]]:
     """The simple cuts inside a cut, each with its supervisions."""
     if data["type"] == "MixedCut":
         for track in data["tracks"]:
-            yield from _leaves({"type": track.get("type", "MonoCut"), **track["cut"]})
+            yield from leaves({"type": track.get("type", "MonoCut"), **track["cut"]})
     elif data["type"] != "PaddingCut":
         yield data, data.get("supervisions") or ()
 
@@ -184,12 +201,15 @@ def _times(cut: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
         yield "cut outside its recording", what, "mend start and duration"
 
 
-def _supervisions(cut: Mapping[str, Any], supervisions: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str, str]]:
+def _supervisions(
+    cut: Mapping[str, Any], supervisions: Sequence[Mapping[str, Any]], need: Requirements
+) -> Iterator[tuple[str, str, str]]:
     length = cut["recording"]["duration"] if "recording" in cut else None
     for supervision in supervisions:
         name = supervision.get("id", "?")
         duration = supervision.get("duration", 0)
-        begin = cut["start"] + supervision.get("start", 0)  # a supervision's start counts from the cut's
+        start = supervision.get("start", 0)  # counts from the cut's
+        begin = cut["start"] + start
         end = begin + duration
         if duration <= 0:
             yield "zero length", f"supervision {name} has a duration of {duration:g} s", "mend its times"
@@ -197,6 +217,9 @@ def _supervisions(cut: Mapping[str, Any], supervisions: Sequence[Mapping[str, An
             ends = f" of {length:g} s" if length is not None else ""
             what = f"supervision {name} is at {begin:g} to {end:g} s of a recording{ends}"
             yield "supervision outside its recording", what, "mend its start and duration"
+        elif need.segments and (start < -TOLERANCE or start + duration > cut["duration"] + TOLERANCE):
+            what = f"supervision {name} is at {start:g} to {start + duration:g} s of a cut of {cut['duration']:g} s"
+            yield "supervision outside its cut", what, "mend its times, or make the cut longer"
 
 
 def _words(supervisions: Sequence[Mapping[str, Any]], need: Requirements) -> Iterator[tuple[str, str, str]]:
@@ -240,7 +263,7 @@ def _check_audio(
 
 def _files(data: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """The audio files of a cut, each with the recording that names it."""
-    for cut, _ in _leaves(data):
+    for cut, _ in leaves(data):
         recording = cut.get("recording")
         if recording:
             yield from ((source["source"], recording) for source in recording["sources"] if source["type"] == "file")
@@ -263,7 +286,8 @@ def _headers(
             yield header.kind, header.what, header.fix
             continue
         if need.sampling_rate is not None and rate != need.sampling_rate:
-            yield "wrong sampling rate", f"{rate} Hz, wanted {need.sampling_rate} Hz: {path}", "resample it"
+            what = f"{rate} Hz, wanted {need.sampling_rate} Hz: {path}"
+            yield "wrong sampling rate", what, _other_rate(rate, need.sampling_rate)
         if recording.get("transforms"):
             continue  # the manifest speaks of the audio after them
         if header.num_samples == 0:
@@ -274,6 +298,13 @@ def _headers(
         elif abs(header.num_samples - recording["num_samples"]) > (0 if header.exact else audio.LOSSY_SLACK * rate):
             what = f"{header.num_samples} samples in {path}, {recording['num_samples']} in the manifest"
             yield "wrong length", what, "copy the file again if it was cut off, or make the manifest again"
+
+
+def _other_rate(rate: int, wanted: int) -> str:
+    return (
+        f"`voxkit featurize CUTS --out DIR --set features.sampling_rate={wanted}` resamples: use DIR instead; or train "
+        f"a model for {rate} Hz with --set features.sampling_rate={rate}"
+    )
 
 
 def decode(data: dict[str, Any]) -> tuple[str, str, str] | None:

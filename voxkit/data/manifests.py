@@ -11,7 +11,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from voxkit.data.checks import Line, Requirements, check, to_cut
+from voxkit.data.checks import TOLERANCE, Line, Requirements, check, leaves, to_cut
 from voxkit.errors import DataError, Problems, UserError
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def check_cuts(
     max_bad: float = 0.0,
     rejected: Path | None = None,
 ) -> CutSet:
-    """Check all cuts, and leave out the bad ones if there are few.
+    """Check all cuts, which can be trimmed to their supervisions then, and leave out the bad ones if there are few.
 
     Args:
         cuts: what `open_cuts` gave for `path`, or cuts made in memory.
@@ -70,7 +70,7 @@ def check_cuts(
         DataError: more than `max_bad` are bad; it reports every problem found.
         UserError: there are no cuts at all.
     """
-    need = Requirements(sampling_rate, need_text, need_audio or full_audio, full_audio, vocabulary)
+    need = Requirements(sampling_rate, need_text, need_audio or full_audio, full_audio, vocabulary, segments=True)
     files = manifest_files(path) if path is not None else ()
     made = [] if files else list(cuts or ())
     lines = read_lines(files) if files else (Line(f"cut:{n}", cut.to_dict()) for n, cut in enumerate(made, start=1))
@@ -156,7 +156,8 @@ class CutLines:
     """Cuts of manifest files, parsed as they are iterated; what a lazy CutSet holds.
 
     Features are looked for beside the manifest when the folder they were written to is gone, so that a folder with
-    `cuts.jsonl.gz` and its features can be moved as a whole.
+    `cuts.jsonl.gz` and its features can be moved as a whole. Supervisions that rounding put a little outside their cut
+    are put inside.
     """
 
     def __init__(self, files: Sequence[Path], skip: frozenset[str] = frozenset()) -> None:
@@ -173,7 +174,7 @@ class CutLines:
                     continue
                 line = parse_line(where, text)
                 try:
-                    cut = to_cut(relocate(line.data, file.parent, moved)) if line.data is not None else None
+                    cut = to_cut(snap(relocate(line.data, file.parent, moved))) if line.data is not None else None
                     reason = line.error
                 except Exception as error:  # lhotse meets unexpected content with many kinds of exceptions
                     cut, reason = None, f"not a cut ({type(error).__name__}: {error})"
@@ -188,6 +189,21 @@ class CutLines:
             lines = (f"{file}:{number}" for file in self.files for number, _ in read_text(file))
             self._length = sum(where not in self.skip for where in lines)
         return self._length
+
+
+def snap(data: dict[str, Any]) -> dict[str, Any]:
+    """Move the ends of supervisions that are outside their cut by no more than `TOLERANCE` to the cut's edge.
+
+    lhotse cannot trim a cut to a supervision that begins before it or ends after it.
+    """
+    for cut, supervisions in leaves(data):
+        for supervision in supervisions:
+            start, end = supervision["start"], supervision["start"] + supervision["duration"]
+            begin = 0.0 if -TOLERANCE <= start < 0 else start
+            stop = cut["duration"] if cut["duration"] < end <= cut["duration"] + TOLERANCE else end
+            if (begin, stop) != (start, end):
+                supervision.update(start=begin, duration=round(stop - begin, 8))
+    return data
 
 
 def relocate(data: dict[str, Any], folder: Path, moved: dict[str, str]) -> dict[str, Any]:

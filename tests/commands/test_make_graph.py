@@ -128,6 +128,8 @@ def test_cuts_are_text_too(tmp_path: Path) -> None:
     [
         (Inputs(), {}, "need a lexicon"),
         (Inputs(), {"units": "bpe"}, "learnt from words"),
+        (Inputs(Path("lexicon.txt"), Path("text.txt")), {"units": "bpe"}, "bpe units .* take no pronunciations"),
+        (Inputs(Path("lexicon.txt"), Path("text.txt")), {"units": "char"}, "char units .* take no pronunciations"),
         (Inputs(lexicon=Path("absent")), {}, "cannot be read"),
     ],
 )

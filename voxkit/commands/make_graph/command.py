@@ -46,7 +46,7 @@ def make_graph(
         typer.Option(
             "--lexicon",
             "-l",
-            help="Pronunciations: lines of `WORD \\[probability] phone ...`, TSV, or CMUdict.",
+            help="Pronunciations, for phones: lines of `WORD \\[probability] phone ...`, TSV, or CMUdict.",
             show_default=False,
         ),
     ] = None,

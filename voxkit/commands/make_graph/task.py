@@ -52,6 +52,11 @@ def make(config: MakeGraph, inputs: Inputs, out: Path, max_bad: float = 0.0) -> 
         raise UserError("phones need a lexicon", fix="give --lexicon FILE, or --units char or bpe")
     if config.units != "phone" and inputs.text is None and inputs.arpa is None:
         raise UserError(f"{config.units} units are learnt from words", fix="give --text FILE or --arpa FILE")
+    if config.units != "phone" and inputs.lexicon is not None:
+        raise UserError(
+            f"--lexicon {inputs.lexicon}: {config.units} units spell every word and take no pronunciations",
+            fix="leave --lexicon out, or train on phones with --units phone",
+        )
     spec = {"settings": to_dict(config), "max_bad": max_bad, **_digests(inputs)}
     with output(out, "make-graph", spec, resumable=False) as folder:
         if folder.done:
@@ -68,7 +73,7 @@ def _make(config: MakeGraph, inputs: Inputs, work: Path, out: Path, max_bad: flo
     text = read_sentences(inputs.text, normalise) if inputs.text else []
     lm = Arpa.read(inputs.arpa, normalise) if inputs.arpa else None
     counts = Counter(word for sentence in text for word in sentence)
-    if inputs.lexicon and config.units == "phone":
+    if inputs.lexicon:
         lexicon = Lexicon.read(
             inputs.lexicon,
             word=normalise,

@@ -191,15 +191,33 @@ def test_a_bug_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
         cli.main()
 
 
-def test_a_closed_pipe_is_no_bug() -> None:
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["prepare", "mini", "--print-config"]])
+def test_a_reader_that_went_away_is_no_bug(arguments: list[str]) -> None:
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
-    with subprocess.Popen(
-        [sys.executable, "-m", "voxkit", "--help"], env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as process:
+    program = [sys.executable, "-m", "voxkit", *arguments]
+    with subprocess.Popen(program, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert process.stderr is not None
         process.stdout.close()
-        assert "Traceback" not in process.stderr.read()
+        assert process.stderr.read() == ""
+    assert process.returncode == 141
+
+
+def test_a_pipe_that_breaks_inside_is_a_bug(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cli, "register", lambda only: _raiser(BrokenPipeError(32, "a worker's")))
+    with pytest.raises(BrokenPipeError, match="worker's"):
+        cli.main()
+
+
+def test_ctrl_c_is_one_line() -> None:
+    code = "import os, signal\nfrom voxkit import cli\n"
+    raising = "os.kill(os.getpid(), signal.SIGINT)\n"
+    inside = "from voxkit.commands.prepare import command\ncommand._table = lambda: " + raising
+    outside = "cli.register = lambda only: " + raising
+    for place in (inside, outside):
+        program = f"{code}{place}import sys\nsys.argv = ['voxkit', 'prepare', '--list']\ncli.main()"
+        done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
+        assert (done.returncode, done.stderr) == (130, "stopped: by Ctrl-C\n")
 
 
 def _raiser(error: Exception):

@@ -8,14 +8,18 @@ from __future__ import annotations
 import importlib
 import inspect
 import os
+import select
 import sys
-from typing import Annotated
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, NoReturn
 
 import typer
 
 from voxkit import __version__
 from voxkit.commands import COMMANDS
-from voxkit.errors import EXIT_INTERRUPTED, EXIT_USER, Interrupted, UserError
+from voxkit.errors import EXIT_BROKEN_PIPE, EXIT_CTRL_C, EXIT_INTERRUPTED, EXIT_USER, Interrupted, UserError
 
 app = typer.Typer(
     name="voxkit",
@@ -97,7 +101,7 @@ def _wanted() -> str | None:
 
 
 def main() -> None:
-    """The `voxkit` entry point: 0 done, 1 a bug (traceback), 2 the user's to mend, 75 stopped and resumable."""
+    """The `voxkit` entry point; it ends with one of the statuses of `voxkit.errors`."""
     # numpy's matrices are small here, and its threads would fight those of torch and of other processes
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
@@ -108,9 +112,46 @@ def main() -> None:
     except Interrupted as stop:
         print(f"stopped: {stop}", file=sys.stderr)
         sys.exit(EXIT_INTERRUPTED)
-    except BrokenPipeError:
-        sys.stderr.close()
-        sys.exit(EXIT_USER)
+    except (KeyboardInterrupt, BrokenPipeError, SystemExit) as end:
+        _end(end)
+
+
+def _end(end: BaseException) -> NoReturn:
+    """Exit as the command did, after Ctrl-C (which typer may have made an exit of its own), or for want of a reader."""
+    causes = [end, *_causes(end)]
+    if any(isinstance(error, KeyboardInterrupt) for error in causes):
+        print("stopped: by Ctrl-C", file=sys.stderr)
+        sys.exit(EXIT_CTRL_C)
+    broken = next((error for error in causes if isinstance(error, BrokenPipeError)), None)
+    try:
+        sys.stdout.flush()  # here, where it can still be told that nobody reads it
+    except BrokenPipeError as error:
+        broken = error
+    if broken is not None:
+        if not _is_unread(broken):
+            raise broken  # another pipe, inside: a bug
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        for stream in (1, 2):
+            os.dup2(nowhere, stream)  # Python flushes both once more when it ends
+        sys.exit(EXIT_BROKEN_PIPE)
+    raise end
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    before = error.__cause__ or error.__context__
+    if before is not None:
+        yield before
+        yield from _causes(before)
+
+
+def _is_unread(error: BrokenPipeError) -> bool:
+    """Whether it is standard output or error that has lost its reader; rich puts something else in its place."""
+    if "rich" in Path(traceback.extract_tb(error.__traceback__)[-1].filename).parts:
+        return True
+    poll = select.poll()
+    for stream in (1, 2):
+        poll.register(stream, select.POLLOUT)
+    return any(event & select.POLLERR for _, event in poll.poll(0))
 
 
 if __name__ == "__main__":

@@ -1,12 +1,14 @@
 """What can go wrong and how it is told.
 
 `UserError` and `DataError` are the user's to mend: a report, exit status 2, no traceback. `Interrupted` means that
-work was saved and can go on (exit status 75, `EX_TEMPFAIL`, which schedulers requeue on). Anything else is a bug.
+work was saved and can go on (exit status 75, `EX_TEMPFAIL`, which schedulers requeue on). Ctrl-C where there is nothing
+to save gives 130, and a reader that went away (`voxkit ... | head`) 141, as the shell has it. Anything else is a bug.
 """
 
 from __future__ import annotations
 
 import json
+import signal
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -15,6 +17,8 @@ from pathlib import Path
 EXIT_USER = 2
 EXIT_BUG = 1
 EXIT_INTERRUPTED = 75
+EXIT_CTRL_C = 128 + signal.SIGINT
+EXIT_BROKEN_PIPE = 128 + signal.SIGPIPE
 
 
 class UserError(Exception):

@@ -111,7 +111,7 @@ def lines(path: Path) -> int:
     return path.read_text().count("\n") if path.exists() else 0
 
 
-@pytest.mark.parametrize(("number", "workers"), [(signal.SIGTERM, 1), (signal.SIGUSR1, 0)])
+@pytest.mark.parametrize(("number", "workers"), [(signal.SIGTERM, 1), (signal.SIGUSR1, 0), (signal.SIGINT, 1)])
 def test_a_signal_saves_and_the_status_says_so(tmp_path, number, workers):
     options = {"train": {"epochs": 2, "workers": workers}}
     train(tmp_path / "whole", **options)

@@ -22,6 +22,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from voxkit.errors import UserError
 from voxkit.train.dist import World
+from voxkit.train.interrupt import WATCHED
 from voxkit.train.numerics import seed_all
 from voxkit.train.settings import TrainConfig
 from voxkit.train.task import Batches, Task
@@ -140,7 +141,7 @@ def _load(
 
 def _start_worker(release: Callable[[], None], _: int) -> None:
     """A scheduler signals every process of a job, but only the loop may decide to stop; workers end with it."""
-    for number in (signal.SIGTERM, signal.SIGUSR1):
+    for number in WATCHED:
         signal.signal(number, signal.SIG_IGN)
     torch.set_num_threads(1)
     release()

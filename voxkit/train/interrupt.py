@@ -1,15 +1,21 @@
-"""SIGTERM and SIGUSR1 ask for a stop: they are noted, and the loop stops where it can be resumed."""
+"""SIGTERM, SIGUSR1 and Ctrl-C ask for a stop: they are noted, and the loop stops where it can be resumed.
+
+A second Ctrl-C, by somebody who does not want to wait for that, stops at once.
+"""
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-WATCHED = (signal.SIGTERM, signal.SIGUSR1)
+WATCHED = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
+SAME = 1.0  # two Ctrl-C within so many seconds are one, which torchrun hands on to those who have it already
 
 
 class Stop(BaseException):
@@ -23,6 +29,7 @@ class Signals:
         self.received = ""
         self._abandon = False
         self._process = os.getpid()
+        self._ctrl_c = math.inf  # when it came first
 
     def __bool__(self) -> bool:
         return bool(self.received)
@@ -46,6 +53,10 @@ class Signals:
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
             return
+        if number == signal.SIGINT:
+            if time.monotonic() - self._ctrl_c > SAME:
+                raise KeyboardInterrupt
+            self._ctrl_c = min(self._ctrl_c, time.monotonic())
         self.received = signal.Signals(number).name
         if self._abandon:
             self._abandon = False
@@ -59,7 +70,10 @@ def listening() -> Iterator[Signals]:
     if threading.current_thread() is not threading.main_thread():
         yield signals
         return
-    before = {number: signal.signal(number, signals._note) for number in WATCHED}
+    watched = set(WATCHED)
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # in the background of a script: Ctrl-C is for others
+        watched.remove(signal.SIGINT)
+    before = {number: signal.signal(number, signals._note) for number in watched}
     try:
         yield signals
     finally:

@@ -55,7 +55,7 @@ def fit(
         The bundle's folder.
 
     Raises:
-        Interrupted: SIGTERM or SIGUSR1 came; all is saved, and the same call goes on.
+        Interrupted: SIGTERM, SIGUSR1 or Ctrl-C came; all is saved, and the same call goes on.
         UserError: no data, not enough memory, too many non-finite steps, a damaged checkpoint.
     """
     folder = run.path / CHECKPOINTS

@@ -75,6 +75,15 @@ def test_broken_lines_are_all_reported(tmp_path: Path) -> None:
     assert [problem.where.rpartition(":")[2] for problem in caught.value.problems] == ["6", "7"]
 
 
+def test_a_preamble_that_explains_the_format_is_not_read(tmp_path: Path) -> None:
+    """As the CMU-Cambridge toolkit writes it: with section marks, and the data mark within a line."""
+    path = tmp_path / "lm.arpa"
+    preamble = "This is a 2-gram model\nBeginning of data mark: \\data\\\nngram 1=nr\n\n\\1-grams:\np_1  wd_1 bo_wt_1\n"
+    preamble += "\\2-grams:\np_2  wd_1 wd_2\n\nend of data mark: \\end\\\n\n"
+    path.write_text(f"{preamble}\\data\\\nngram 1=2\n\n\\1-grams:\n-0.3 a 0.0\n-0.3 </s>\n\n\\end\\\n")
+    assert Arpa.read(path).orders == [{("a",): (-0.3, 0.0), (END,): (-0.3, 0.0)}]
+
+
 def test_not_a_model(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="cannot be read"):
         Arpa.read(tmp_path / "absent")

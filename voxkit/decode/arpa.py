@@ -8,6 +8,7 @@ import io
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import dropwhile
 from pathlib import Path
 
 from voxkit.errors import Problems, UserError
@@ -79,14 +80,17 @@ class Arpa:
     def read(cls, path: Path, normalise: Callable[[str], str] = str) -> Arpa:
         """Read an ARPA file, gzipped or not; `normalise` is applied to its words.
 
+        What stands before the line `\\data\\` is a preamble for people: that of the CMU-Cambridge toolkit explains the
+        format with sections of its own.
+
         Raises:
             DataError: lines that are not what the format says, every one with its number.
             UserError: no such file, or no n-grams in it.
         """
         orders: list[dict[Ngram, tuple[float, float]]] = []
         problems, total, inside = Problems(), 0, False
-        for number, line in enumerate(_read_lines(path), start=1):
-            line = line.strip()
+        lines = ((number, line.strip()) for number, line in enumerate(_read_lines(path), start=1))
+        for number, line in dropwhile(lambda numbered: numbered[1] != "\\data\\", lines):
             if line.startswith("\\"):
                 inside = line.endswith("-grams:")
                 if inside and line != f"\\{len(orders) + 1}-grams:":

@@ -152,6 +152,18 @@ def test_weights_that_do_not_fit(tmp_path: Path) -> None:
         bundle.load(tmp_path / "b")
 
 
+def test_of_many_weights_that_do_not_fit_a_few_are_named(tmp_path: Path) -> None:
+    from safetensors.torch import save_file
+
+    save(tmp_path / "b")
+    save_file({f"w{n}": torch.ones(1) for n in range(500)}, tmp_path / "b" / "model.safetensors")
+    with pytest.raises(UserError) as caught:
+        bundle.load(tmp_path / "b")
+    assert "; ".join(caught.value.message.split("model: ")[1:]) == (
+        "5 missing (seen, first.weight, first.bias, ...); 500 not the model's (w0, w1, w10, ...)"
+    )
+
+
 def test_damaged_weights(tmp_path: Path) -> None:
     save(tmp_path / "b")
     weights = tmp_path / "b" / "model.safetensors"

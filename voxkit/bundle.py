@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -117,7 +117,27 @@ def load(path: Path, device: str = "cpu") -> Bundle:
     room = importlib.import_module(f"voxkit.commands.{system}.model")
     model = room.from_bundle(config, folder / ASSETS)
     try:
-        model.load_state_dict(load_file(folder / WEIGHTS), strict=True)
-    except (RuntimeError, SafetensorError) as error:
-        raise UserError(f"{folder / WEIGHTS}: does not fit the model: {error}", fix="train it again") from error
+        weights = load_file(folder / WEIGHTS)
+    except SafetensorError as error:
+        raise UserError(f"{folder / WEIGHTS}: damaged: {error}", fix="copy or train it again") from error
+    misfits = list(_misfits(model.state_dict(), weights))
+    if misfits:
+        raise UserError(f"{folder / WEIGHTS}: does not fit the model: {'; '.join(misfits)}", fix="train it again")
+    model.load_state_dict(weights, strict=True)
     return Bundle(system, config, model.to(device).eval(), folder / ASSETS, folder)
+
+
+def _misfits(wanted: Mapping[str, Tensor], found: Mapping[str, Tensor], shown: int = 3) -> Iterator[str]:
+    """What is wrong with the weights that were found: one line a kind, with the first few names."""
+    kinds = {
+        "missing": [name for name in wanted if name not in found],
+        "not the model's": [name for name in found if name not in wanted],
+        "of another shape": [
+            f"{name} {tuple(found[name].shape)} for {tuple(tensor.shape)}"
+            for name, tensor in wanted.items()
+            if name in found and found[name].shape != tensor.shape
+        ],
+    }
+    for kind, names in kinds.items():
+        if names:
+            yield f"{len(names)} {kind} ({', '.join(names[:shown])}{', ...' if len(names) > shown else ''})"

@@ -65,6 +65,16 @@ def recordings(tmp_path: Path) -> Path:
     return folder
 
 
+def test_a_corpus_as_its_repository_has_it(tmp_path: Path) -> None:
+    for keyword in ("alexa", "view glass"):
+        (tmp_path / "repository" / "audio" / keyword).mkdir(parents=True)
+        path = tmp_path / "repository" / "audio" / keyword / "1.flac"
+        soundfile.write(path, 0.1 * np.sin(np.arange(8000) / 9), 16000)
+    done = voxkit("wake_words", "--source", tmp_path / "repository", "--out", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("wake_words: all 2 utterances")
+
+
 def test_list() -> None:
     done = voxkit("--list")
     assert done.returncode == 0, done.stderr
@@ -126,7 +136,10 @@ def test_what_an_interrupted_run_left_is_no_obstacle_to_other_settings(recording
         (("an4", "--hours", "3", "--out", "x"), "an4 is recorded and has no --hours"),
         (("mini", "--source", "x", "--out", "x"), "mini is spoken on the spot"),
         (("mini", "--set", "vocabulry=500", "--out", "x"), "did you mean 'vocabulary'"),
-        (("esc10", "--out", "x"), "get it from https://github.com/karolpiczak/ESC-10"),
+        (("esc10", "--out", "x"), "get it from https://github.com/karolpiczak/ESC-50"),
+        (("esc10", "--out", "x"), "what is read: the repository (meta/, audio/)"),
+        (("librispeech_mini", "--out", "x"), "what is read: clips of your choice with metadata.tsv (a line for each"),
+        (("wake_words", "--source", ".", "--out", "x"), "first the names: utt_id path keyword)"),
         (("an4", "--no-download", "--out", "x"), "--no-download was given"),
         (("an4", "--source", "nowhere", "--out", "x"), "no folder"),
         (("dir", "--out", "x"), "no --source"),

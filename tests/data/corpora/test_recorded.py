@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from voxkit.data.corpora import an4, esc10, fsdd, kathleen_en, writing
+from voxkit.data.corpora import an4, esc10, fsdd, kathleen_en, wake_words, writing
 from voxkit.data.corpora.corpus import Prepared, Utterance
 from voxkit.data.corpora.registry import CORPORA, describe, unknown
 from voxkit.data.corpora.table import read_lines, read_table
@@ -101,6 +101,70 @@ def test_kathleen_split(tmp_path: Path) -> None:
     splits = kathleen_en.read(tmp_path, Problems()).splits
     assert [u.id for u in splits["train"]] == [f"u{i}" for i in range(5)]
     assert splits["test"][-1].text == "Text, 24."
+
+
+def test_kathleen_as_at_its_source(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    for number in range(22):
+        for take in (99, 100) if number == 3 else (7,):
+            (tmp_path / "data" / f"arctic_a{number:04d}_{take}.wav").touch()
+            (tmp_path / "data" / f"arctic_a{number:04d}_{take}.txt").write_text(f"Text, {number}.")
+    (tmp_path / "data" / "odd.wav").touch()
+    (tmp_path / "data" / "arctic_b0001_1.wav").touch()
+    problems = Problems()
+    splits = kathleen_en.read(tmp_path, problems).splits
+    assert [u.id for u in splits["train"]] == ["arctic_a0000", "arctic_a0001"]
+    assert len(splits["test"]) == 20
+    assert splits["test"][1].path.name == "arctic_a0003_100.wav"  # the newest take
+    assert splits["test"][1].text == "Text, 3."
+    assert problems.bad_ids == {"odd", "arctic_b0001"}
+
+
+def test_wake_words_as_at_their_source(tmp_path: Path) -> None:
+    for name in ("alexa/0.flac", "smart mirror/0386da81.wav", "smart mirror/notes.txt"):
+        (tmp_path / "audio" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "audio" / name).touch()
+    (tmp_path / "audio" / "multiple_keywords.wav").touch()
+    clips = wake_words.read(tmp_path, Problems()).splits["all"]
+    assert [(u.id, u.text, u.custom["keyword"]) for u in clips] == [
+        ("alexa-0", "alexa", "alexa"),
+        ("smart_mirror-0386da81", "smart mirror", "smart_mirror"),
+    ]
+
+
+def test_esc10_as_in_esc50(tmp_path: Path) -> None:
+    (tmp_path / "meta").mkdir()
+    (tmp_path / "meta" / "esc50.csv").write_text(
+        "filename,fold,target,category,esc10,src_file,take\n"
+        "1-100032-A-0.wav,1,0,dog,True,100032,A\n"
+        "1-100038-A-14.wav,1,14,chirping_birds,False,100038,A\n"
+        "5-17150-A-12.wav,5,12,crackling_fire,True,17150,A\n"
+        "9-1-A-12.wav,9,12,crackling_fire,True,1,A\n"
+    )
+    problems = Problems()
+    clips = esc10.read(tmp_path, problems).splits["all"]
+    assert [(u.id, u.custom) for u in clips] == [
+        ("1-100032-A-0", {"class": "dog_bark", "class_id": 0, "fold": 1}),
+        ("5-17150-A-12", {"class": "fire_crackling", "class_id": 9, "fold": 5}),
+    ]
+    assert clips[0].path == tmp_path / "audio" / "1-100032-A-0.wav"
+    assert [p.where for p in problems] == [f"{tmp_path}/meta/esc50.csv:5"]
+    (tmp_path / "meta" / "esc50.csv").write_text("filename,fold\na.wav,1\n")
+    with pytest.raises(UserError, match=r"esc50\.csv:2: no category, esc10"):
+        esc10.read(tmp_path, Problems())
+
+
+def test_esc10_in_folders(tmp_path: Path) -> None:
+    for name in ("001 - Dog bark/1-100032-A.ogg", "010 - Fire crackling/5-18766-B.ogg", "002 - Rain/rain.ogg"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).touch()
+    problems = Problems()
+    clips = esc10.read(tmp_path, problems).splits["all"]
+    assert [(u.id, u.custom["class"], u.custom["fold"]) for u in clips] == [
+        ("1-100032-A", "dog_bark", 1),
+        ("5-18766-B", "fire_crackling", 5),
+    ]
+    assert problems.bad_ids == {"rain"}
 
 
 def test_esc10_fold_out_of_range(tmp_path: Path) -> None:

@@ -161,7 +161,9 @@ def test_install_of_something_else(server: ThreadingHTTPServer, tmp_path: Path) 
 
 
 def corpus(archive: Archive | None = None) -> Corpus:
-    return Corpus("toy", "", 1, "", 1, "https://example.org", (("a.tsv", "b"),), lambda *_: Prepared({}), archive)
+    return Corpus(
+        "toy", "", 1, "", 1, "https://example.org", (("a.tsv", "b"),), lambda *_: Prepared({}), "a.tsv", archive
+    )
 
 
 def test_places_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from voxkit.data.corpora.corpus import Archive, Corpus, Prepared, Utterance
-from voxkit.data.corpora.table import read_lines, read_table
+from voxkit.data.corpora.table import columns_of, read_lines, read_table
 from voxkit.errors import Problems
 
 DEV_SPEAKERS = 8
@@ -121,6 +121,7 @@ CORPUS = Corpus(
     origin="https://github.com/cmusphinx/an4",
     markers=(("train.tsv", "test.tsv", "an4.dic"), ("etc/an4_train.fileids", "etc/an4.dic", "wav/an4_clstk")),
     read=read,
+    layouts=f"the repository (etc/, wav/), or an4.dic, train.tsv and {columns_of('test.tsv', COLUMNS)}",
     archive=Archive(
         url="https://github.com/cmusphinx/an4/archive/b567d132f43304e70a2b2eca6077f22255311812.tar.gz",
         tree="ef14a568c1f46f4d2b9ce24e178c9c18ff4fe5c9",

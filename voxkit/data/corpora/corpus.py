@@ -55,7 +55,8 @@ class Archive:
 class Corpus:
     """A corpus that `voxkit prepare` knows.
 
-    `markers` are alternatives: a folder is taken for the corpus when all files of one alternative are in it.
+    `markers` are alternatives: a folder is taken for the corpus when all files of one alternative are in it. `layouts`
+    says in words what is read.
     `read(folder, problems)` returns what the tables of the folder say and adds what is wrong with them to `problems`.
     """
 
@@ -67,4 +68,5 @@ class Corpus:
     origin: str
     markers: tuple[tuple[str, ...], ...]
     read: Callable[[Path, Problems], Prepared]
+    layouts: str
     archive: Archive | None = None

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from voxkit.data.corpora.corpus import Archive, Corpus, Prepared, Utterance
-from voxkit.data.corpora.table import read_table
+from voxkit.data.corpora.table import columns_of, read_table
 from voxkit.errors import Problems
 
 DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
@@ -69,6 +69,7 @@ CORPUS = Corpus(
     origin="https://github.com/Jakobovski/free-spoken-digit-dataset",
     markers=(("metadata.tsv", "flac"), ("recordings", "metadata.py")),
     read=read,
+    layouts=f"the repository (recordings/), or {columns_of('metadata.tsv', COLUMNS)} and flac/",
     archive=Archive(
         url="https://github.com/Jakobovski/free-spoken-digit-dataset/archive/26eb9aaf76e81b692f806f9140c2d2777410d7a1.tar.gz",
         tree="5919625b70ea7b70366a7f37f3edbdba8919ce42",

@@ -8,8 +8,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from voxkit.data.corpora.corpus import Corpus, Utterance
-from voxkit.data.corpora.table import Row, single_set
+from voxkit.data.corpora.table import Row, columns_of, single_set
 
+COLUMNS = ("utt_id", "path", "speaker", "gender")
 GENDERS = {"F": "female", "M": "male"}
 
 
@@ -27,6 +28,7 @@ CORPUS = Corpus(
     licence="CC BY 4.0",
     megabytes=6,
     origin="https://www.openslr.org/12",
-    markers=(("metadata.tsv", "flac"),),
-    read=single_set("metadata.tsv", ("utt_id", "path", "speaker", "gender"), _clip),
+    markers=(("metadata.tsv",),),
+    read=single_set("metadata.tsv", COLUMNS, _clip),
+    layouts=f"clips of your choice with {columns_of('metadata.tsv', COLUMNS)}; `dir` reads audio without a table",
 )

@@ -40,8 +40,8 @@ def locate(corpus: Corpus, source: Path | None, download: bool = True) -> Path:
         reason = "it has no download that could be verified" if corpus.archive is None else "--no-download was given"
         raise UserError(
             f"{corpus.name}: no --source was given, {places}, and {reason}",
-            fix=f"get it from {corpus.origin}, then give its folder ({_wanted(corpus)}) with --source DIR, "
-            f"or put it in $VOXKIT_DATA/{corpus.name}",
+            fix=f"get it from {corpus.origin}, then give its folder with --source DIR, or put it in "
+            f"$VOXKIT_DATA/{corpus.name}; what is read: {corpus.layouts}",
         )
     return install(corpus.archive, cache_folder() / f"{corpus.name}-{corpus.archive.tree[:12]}")
 
@@ -57,13 +57,14 @@ def _check(corpus: Corpus, folder: Path, given: str) -> Path:
         raise UserError(f"{given}: no folder {folder}", fix=f"give the folder of {corpus.name}")
     if not any(all((folder / marker).exists() for marker in layout) for layout in corpus.markers):
         raise UserError(
-            f"{given}: {folder} does not look like {corpus.name}", fix=f"give the folder that holds {_wanted(corpus)}"
+            f"{given}: {folder} does not look like {corpus.name}: no {_wanted(corpus)}",
+            fix=f"give the folder of {corpus.layouts}",
         )
     return folder
 
 
 def _wanted(corpus: Corpus) -> str:
-    return " or ".join(", ".join(layout) for layout in corpus.markers)
+    return ", and no ".join(" with ".join(layout) for layout in corpus.markers)
 
 
 def install(archive: Archive, folder: Path) -> Path:

@@ -60,6 +60,11 @@ def read_table(path: Path, columns: Sequence[str], problems: Problems) -> Iterat
             )  # fmt: skip
 
 
+def columns_of(table: str, columns: Sequence[str]) -> str:
+    """A table in words, for whoever writes one."""
+    return f"{table} (a line for each file, fields separated by tabs, first the names: {' '.join(columns)})"
+
+
 def single_set(
     table: str, columns: Sequence[str], make: Callable[[Path, Row], Utterance]
 ) -> Callable[[Path, Problems], Prepared]:

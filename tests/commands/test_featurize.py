@@ -339,3 +339,9 @@ def test_starts_without_torch_and_lhotse() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], env=environment(), capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_the_help_says_who_needs_the_statistics(tmp_path: Path) -> None:
+    text = " ".join(voxkit("--help", cwd=tmp_path).stdout.split())
+    assert "for use by other tools" in text
+    assert "train-am needs none" in text

@@ -21,7 +21,9 @@ class Featurize(Config):
     """Everything that decides what `featurize` writes."""
 
     features: FeatureConfig = FeatureConfig()
-    cmvn: Cmvn = Field("none", description="statistics for mean and variance normalisation, kept beside the features")
+    cmvn: Cmvn = Field(
+        "none", description="mean and variance to write beside the features, for other tools; train-am computes its own"
+    )
     storage: Literal["float32", "float16", "lilcom"] = Field(
         "float32",
         description="one .npy file per cut; float16 is half as large, but sums of it overflow easily; lilcom (pip "
@@ -43,7 +45,7 @@ def featurize(
     ] = None,
     cmvn: Annotated[
         Cmvn | None,
-        typer.Option("--cmvn", help="Also compute mean and variance: of all, or per speaker.", show_default=False),
+        typer.Option("--cmvn", help="Also write mean and variance, of all or per speaker.", show_default=False),
     ] = None,
     num_jobs: NumJobs = 1,
     shard: Shard = None,
@@ -55,10 +57,13 @@ def featurize(
 ) -> None:
     """Compute fbank, MFCC or log-STFT features for a CutSet, in parallel and resumably.
 
-    Writes OUT/cuts.jsonl.gz, which plain lhotse reads too (`cut.load_features()`), and with --cmvn
-    OUT/cmvn.safetensors. All cuts are checked first and all audio while it is decoded; if there are more bad ones than
-    --max-bad, all of them are reported and nothing is written. Killed at any moment, the same command goes on after
-    the parts that were finished. Audio at another sampling rate is resampled.
+    Writes OUT/cuts.jsonl.gz, which plain lhotse reads too (`cut.load_features()`). All cuts are checked first and all
+    audio while it is decoded; if there are more bad ones than --max-bad, all of them are reported and nothing is
+    written. Killed at any moment, the same command goes on after the parts that were finished. Audio at another
+    sampling rate is resampled.
+
+    With --cmvn, OUT/cmvn.safetensors has mean and variance for use by other tools. train-am needs none: it computes
+    global statistics of the training cuts by itself and subtracts each utterance's mean.
 
     [bold]Examples[/bold]
 

@@ -3,6 +3,11 @@
 import itertools
 import json
 import math
+import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +21,7 @@ from torch import Tensor, nn
 from voxkit import bundle
 from voxkit.commands.decode import results
 from voxkit.commands.decode.command import Decode, TuneConfig, decode
+from voxkit.commands.decode.recognise import Recognised, Timed
 from voxkit.commands.decode.task import Job, run, run_tune
 from voxkit.commands.decode.tune import Grid
 from voxkit.commands.make_graph.command import MakeGraph
@@ -113,9 +119,17 @@ def hearing(monkeypatch: pytest.MonkeyPatch, lang: Lang) -> None:
     monkeypatch.setattr(bundle, "load", load)
 
 
-def job(exp: Path, inputs: Path | list[Path], graph: Path | None, jobs: int = 1, **settings: Any) -> Job:
+def read(folder: Path) -> dict[str, tuple[str, float]]:
+    """The texts and scores in a folder of results."""
+    cuts = open_cuts(folder / "hypotheses.jsonl.gz")
+    return {cut.id: (cut.supervisions[0].text, cut.supervisions[0].custom["score"]) for cut in cuts}
+
+
+def job(
+    exp: Path, inputs: Path | list[Path], graph: Path | None, jobs: int = 1, max_bad: float = 0.0, **settings: Any
+) -> Job:
     inputs = [inputs] if isinstance(inputs, Path) else inputs
-    return Job(build(Decode, None, None, **settings), exp, tuple(inputs), graph, jobs, max_bad=0.0)
+    return Job(build(Decode, None, None, **settings), exp, tuple(inputs), graph, jobs, max_bad)
 
 
 @pytest.mark.usefixtures("hearing")
@@ -166,18 +180,131 @@ def test_audio_files_print_their_text(exp: Path, cuts: Path, lang: Lang, capsys:
 
 
 @pytest.mark.usefixtures("hearing")
-def test_shards_merge_to_the_whole(exp: Path, cuts: Path, lang: Lang, tmp_path: Path) -> None:
-    work = job(exp, cuts, lang.path)
+def test_shards_merge_to_the_whole(
+    exp: Path, cuts: Path, lang: Lang, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [cut.to_dict() for cut in open_cuts(cuts)]
+    rows[5]["recording"]["sources"][0]["source"] = str(tmp_path / "absent.wav")
+    write_cuts(rows, tmp_path / "cuts.jsonl")
+    work = job(exp, tmp_path / "cuts.jsonl", lang.path, max_bad=0.4)
     run(work, tmp_path / "whole", None, merge=False, plot=[])
     for index in (1, 2):
         run(work, tmp_path / "parts" / f"shard-{index}-of-2", f"{index}/2", merge=False, plot=[])
-    run(work, tmp_path / "parts", None, merge=True, plot=[])
+    capsys.readouterr()
+    run(work, tmp_path / "parts", None, merge=True, plot=["utt1"])
     whole, joined = (json.loads((tmp_path / name / "score.json").read_text()) for name in ("whole", "parts"))
     assert joined["wer"]["errors"] == whole["wer"]["errors"]
     names = [shard.name for shard in sorted((tmp_path / "parts" / "lattices").iterdir())]
     assert names == ["1.npz", "2.npz"]
-    ids = {cut.id for cut in open_cuts(tmp_path / "parts" / "hypotheses.jsonl.gz")}
-    assert ids == {f"utt{i}" for i in range(len(SENTENCES))}
+    one, two = read(tmp_path / "whole"), read(tmp_path / "parts")
+    assert set(one) == {f"utt{i}" for i in range(5)}
+    assert {name: text for name, (text, _) in one.items()} == {name: text for name, (text, _) in two.items()}
+    seconds = sum(cut.duration for cut in open_cuts(tmp_path / "whole" / "hypotheses.jsonl.gz"))
+    assert f"s / {seconds:.1f} s, features" in capsys.readouterr().out
+    assert "absent.wav" in (tmp_path / "parts" / "rejected.jsonl").read_text()
+    assert (tmp_path / "parts" / "plots" / "utt1.png").exists()
+
+
+def test_parts_of_other_settings_or_inputs_are_not_merged(exp: Path, cuts: Path, lang: Lang, tmp_path: Path) -> None:
+    for index in (1, 2):
+        beam = {"beam": 4.0 + index}
+        part = tmp_path / "out" / f"shard-{index}-of-2"
+        run(job(exp, cuts, lang.path, search=beam), part, f"{index}/2", merge=False, plot=[])
+    with pytest.raises(UserError, match=r"shard-2-of-2: made with other settings\n.*beam: 6.0 -> 5.0"):
+        run(job(exp, cuts, lang.path, search={"beam": 5.0}), tmp_path / "out", None, merge=True, plot=[])
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["shard-1-of-2", "shard-2-of-2"]
+
+
+def test_a_shard_looks_at_no_audio_but_its_own(exp: Path, cuts: Path, lang: Lang, tmp_path: Path) -> None:
+    rows = [cut.to_dict() for cut in open_cuts(cuts)]
+    rows[0]["recording"]["sources"][0]["source"] = str(tmp_path / "absent.wav")
+    write_cuts(rows, tmp_path / "cuts.jsonl")
+    run(job(exp, tmp_path / "cuts.jsonl", lang.path), tmp_path / "two", "2/2", merge=False, plot=[])
+    assert len(read(tmp_path / "two")) == 3
+    with pytest.raises(DataError, match=r"absent\.wav"):
+        run(job(exp, tmp_path / "cuts.jsonl", lang.path), tmp_path / "one", "1/2", merge=False, plot=[])
+    assert not (tmp_path / "one").exists()
+    assert not (tmp_path / "one.partial").exists()
+
+
+def test_audio_that_turns_out_bad_while_it_is_decoded(exp: Path, cuts: Path, lang: Lang, tmp_path: Path) -> None:
+    rows = [cut.to_dict() for cut in open_cuts(cuts)]
+    soundfile.write(tmp_path / "silent.wav", np.zeros(rows[2]["recording"]["num_samples"]), RATE)
+    rows[2]["recording"]["sources"][0]["source"] = str(tmp_path / "silent.wav")
+    write_cuts(rows, tmp_path / "cuts.jsonl")
+    for jobs in (1, 2):
+        with pytest.raises(DataError, match="silent audio: 1"):
+            run(
+                job(exp, tmp_path / "cuts.jsonl", lang.path, jobs, batch_duration=1.0),
+                *(tmp_path / "out", None),
+                merge=False,
+                plot=[],
+            )
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["cuts.jsonl", "silent.wav"]
+    run(job(exp, tmp_path / "cuts.jsonl", lang.path, max_bad=0.2), tmp_path / "out", None, merge=False, plot=[])
+    assert list(read(tmp_path / "out")) == [f"utt{i}" for i in (0, 1, 3, 4, 5)]
+    (rejected,) = (tmp_path / "out" / "rejected.jsonl").read_text().splitlines()
+    assert json.loads(rejected)["id"] == "utt2"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_stopped_or_killed_it_goes_on_and_leaves_no_process(
+    exp: Path, cuts: Path, lang: Lang, tmp_path: Path, number: signal.Signals, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [cut.to_dict() for cut in open_cuts(cuts)]
+    rows = [{**row, "id": f"{row['id']}-{copy}"} for copy in range(8) for row in rows]
+    write_cuts(rows, tmp_path / "cuts.jsonl.gz")
+    settings = {"batch_duration": 1.0, "part_seconds": 1.0}
+    command = [sys.executable, "-m", "voxkit", "decode", exp, "cuts.jsonl.gz", "--graph", lang.path, "--out", "out"]
+    command += ["--num-jobs", "2", *(word for name in settings for word in ("--set", f"{name}={settings[name]}"))]
+    process = subprocess.Popen(
+        [str(word) for word in command],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        start_new_session=True,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    records = tmp_path / "out.partial" / "parts"
+    deadline = time.monotonic() + 120
+    while len(list(records.glob("[0-9]*.jsonl"))) < 3 and time.monotonic() < deadline:
+        assert process.poll() is None
+        time.sleep(0.002)
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == (75 if number == signal.SIGTERM else -9), errors
+    while group_lives(process.pid) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert not group_lives(process.pid), "a worker outlived its parent"
+    assert not (tmp_path / "out").exists()
+    finished = len(list(records.glob("[0-9]*.jsonl")))
+    work = job(exp, tmp_path / "cuts.jsonl.gz", lang.path, **settings)
+    run(work, tmp_path / "out", None, merge=False, plot=[])
+    assert f"going on after {finished} of " in capsys.readouterr().err
+    assert [cut.id for cut in open_cuts(tmp_path / "out" / "hypotheses.jsonl.gz")] == [row["id"] for row in rows]
+    lattices = [lattice.load(shard) for shard in results.lattice_shards(tmp_path / "out")]
+    assert [name for shard in lattices for name in shard] == [row["id"] for row in rows]
+    assert not (tmp_path / "out" / "parts").exists()
+    if number == signal.SIGKILL:
+        run(work, tmp_path / "whole", None, merge=False, plot=[])
+        assert read(tmp_path / "out") == read(tmp_path / "whole")
+
+
+def group_lives(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_a_folder_is_known_by_the_manifest_in_it(exp: Path, cuts: Path, lang: Lang, tmp_path: Path) -> None:
+    rows = [cut.to_dict() for cut in open_cuts(cuts)]
+    write_cuts(rows, tmp_path / "feats" / "cuts.jsonl.gz")
+    run(job(exp, tmp_path / "feats", lang.path), tmp_path / "out", None, merge=False, plot=[])
+    write_cuts(rows[:3], tmp_path / "feats" / "cuts.jsonl.gz")
+    with pytest.raises(UserError, match="made with other settings"):
+        run(job(exp, tmp_path / "feats", lang.path), tmp_path / "out", None, merge=False, plot=[])
 
 
 @pytest.mark.usefixtures("hearing")
@@ -243,6 +370,53 @@ def test_supervisions_inside_a_recording_are_decoded_one_by_one(
     texts = [cut.supervisions[0].text for cut in open_cuts(tmp_path / "out" / "hypotheses.jsonl.gz")]
     assert texts == ["one two", "net ten"]
     assert "%SER 0.00 [ 0 / 2 ]" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("hearing")
+def test_parts_of_cuts_that_would_have_the_same_id_are_refused(
+    exp: Path, cuts: Path, lang: Lang, tmp_path: Path
+) -> None:
+    rows = [cut.to_dict() for cut in open_cuts(cuts)][:2]
+    half = rows[1]["duration"] / 2
+    (known,) = rows[1]["supervisions"]
+    rows[1]["supervisions"] = [
+        {**known, "id": "utt0", "duration": half},  # the id of the first cut
+        {**known, "id": "late", "start": half, "duration": half},
+    ]
+    write_cuts(rows, tmp_path / "cuts.jsonl")
+    with pytest.raises(DataError, match="duplicate id: 1"):
+        run(job(exp, tmp_path / "cuts.jsonl", lang.path), tmp_path / "out", None, merge=False, plot=[])
+
+
+@pytest.mark.usefixtures("hearing")
+def test_a_mixed_cut_gets_one_hypothesis(exp: Path, cuts: Path, lang: Lang, tmp_path: Path) -> None:
+    one, two = (cut for cut in open_cuts(cuts) if cut.id in ("utt0", "utt3"))
+    mixed = one.pad(duration=one.duration + 0.3, direction="left").append(two).with_id("both")
+    before = mixed.to_dict()
+    found = Recognised("both", [Timed(["one", "net"], [0.4, 0.9], [0.6, 1.2], 3.0, 1.0)])
+    heard = results.with_hypothesis(mixed, found)
+    (supervision,) = heard.supervisions
+    assert (supervision.start, supervision.duration) == (0.0, mixed.duration)
+    assert (supervision.text, supervision.custom["reference"]) == ("one net", "one two net")
+    assert [item.start for item in supervision.alignment["word"]] == [0.4, 0.9]
+    assert mixed.to_dict() == before
+
+
+def test_words_keep_their_times_when_the_normaliser_changes_their_number(cuts: Path) -> None:
+    cut = next(iter(open_cuts(cuts)))
+    cut.supervisions[0].text = "twenty one [noise] two"
+    words = ["twenty-one", "[noise]", "two", "[noise]"]
+    found = Recognised(cut.id, [Timed(words, [0.0, 0.4, 0.5, 0.8], [0.4, 0.5, 0.8, 0.9], 1.0, 1.0)])
+    (_, said), (_, heard) = results._rows(results.with_hypothesis(cut, found), "asr_en")[0]
+    assert [(span.word, span.start, span.end, span.right) for span in heard] == [
+        ("TWENTY", 0.0, 0.2, True), ("ONE", 0.2, 0.4, True), ("TWO", 0.5, 0.8, True),
+    ]  # fmt: skip
+    assert said == heard
+    found = Recognised(
+        cut.id, [Timed(["[all", "of", "this]", "two"], [0.0, 0.2, 0.4, 0.6], [0.2, 0.4, 0.6, 0.8], 1, 1)]
+    )
+    heard = results._rows(results.with_hypothesis(cut, found), "asr_en")[0][1][1]
+    assert [(span.word, span.start, span.end) for span in heard] == [("TWO", 0.0, 0.8)]
 
 
 def test_bad_audio_is_reported_and_nothing_written(exp: Path, cuts: Path, lang: Lang, tmp_path: Path) -> None:

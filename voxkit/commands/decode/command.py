@@ -35,6 +35,11 @@ class Decode(Config):
         None, description="applied to both sides before scoring; null is the lang folder's"
     )
     batch_duration: float = Field(60.0, gt=0, description="audio in one pass of the network, padding included [s]")
+    part_seconds: float = Field(
+        300.0,
+        gt=0,
+        description="audio in a part, the unit of parallel work and resuming; a small set has at most 16 parts [s]",
+    )
     device: str = Field("cpu", description="where the network runs: cpu, cuda, cuda:1 ...")
 
 
@@ -79,7 +84,8 @@ def decode(
     OUT gets hypotheses.jsonl.gz (cuts with words, times and scores), lattices/, and with references score.json,
     alignment.txt, confusions.tsv and .png, and tables by speaker and dialect. `%WER`, `%CER`, `%SER` and the real-time
     factor `%RTF` go to stdout. RTF is CPU time over audio time on one core, from reading the audio to lattices;
-    starting Python and loading the model are not part of it.
+    starting Python and loading the model are not part of it. All cuts are checked first and all audio while it is
+    decoded. Killed at any moment, the same command goes on after the parts that were finished.
 
     [bold]Examples[/bold]
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from voxkit import bundle
 from voxkit.commands.decode.command import Decode
 from voxkit.config import from_mapping
-from voxkit.data import audio
+from voxkit.data.audio import Samples
 from voxkit.data.feature_config import FeatureConfig
 from voxkit.data.features import Extractor, pad_features
 from voxkit.data.lang import Lang
@@ -23,6 +23,9 @@ from voxkit.decode.greedy import GreedyDecoder
 from voxkit.decode.kaldi import KaldiDecoder
 from voxkit.decode.lattice import Hypothesis, Lattice
 from voxkit.errors import UserError
+
+if TYPE_CHECKING:
+    from lhotse.cut import Cut
 
 LogProbs = NDArray[np.float32]
 
@@ -107,23 +110,22 @@ class Recogniser:
 
         self._decoders: dict[tuple[float, float], KaldiDecoder] = {}
 
-    def __call__(self, cuts: Sequence[Any]) -> tuple[list[Recognised], Cost]:
-        """Recognise a batch of lhotse cuts."""
-        log_probs, cost = self.log_probs(cuts)
+    def __call__(self, cuts: Sequence[Cut], samples: Sequence[Samples]) -> tuple[list[Recognised], Cost]:
+        """Recognise a batch of lhotse cuts, given their audio at the model's sampling rate."""
+        log_probs, cost = self.log_probs(cuts, samples)
         begun = time.process_time()
         found = [self._recognise(cut.id, frames) for cut, frames in zip(cuts, log_probs, strict=True)]
         cost.stages["search"] += time.process_time() - begun
         return found, cost
 
-    def log_probs(self, cuts: Sequence[Any]) -> tuple[list[LogProbs], Cost]:
+    def log_probs(self, cuts: Sequence[Cut], samples: Sequence[Samples]) -> tuple[list[LogProbs], Cost]:
         """Log posteriors (T', V) of each cut.
 
         Raises:
-            UserError: audio that cannot be read, or a network that does not give numbers.
+            UserError: a network that does not give numbers.
         """
         marks = [time.process_time()]
-        rate = self.extractor.config.sampling_rate
-        features, lengths = pad_features([self.extractor(audio.load(cut, rate)) for cut in cuts])
+        features, lengths = pad_features([self.extractor(array) for array in samples])
         marks.append(time.process_time())
         with torch.inference_mode():
             output, frames = self.model(features.to(self.config.device), lengths.to(self.config.device))

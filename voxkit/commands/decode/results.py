@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from voxkit.commands.decode.recognise import Recognised, Timed
-from voxkit.data.manifests import open_cuts, write_cuts
-from voxkit.decode import lattice
+from voxkit.data.manifests import open_cuts, read_lines, write_cuts
+from voxkit.data.text import normaliser as normaliser_called
 from voxkit.errors import UserError
 from voxkit.metrics.report import Report, Scored
 from voxkit.progress import say
+from voxkit.rundir import write_atomic
 
 if TYPE_CHECKING:
     from lhotse import SupervisionSegment
     from lhotse.cut import Cut
+    from lhotse.supervision import AlignmentItem
 
-HYPOTHESES, LATTICES, WORDS = "hypotheses.jsonl.gz", "lattices", "words.txt"
+HYPOTHESES, LATTICES, WORDS, REJECTED = "hypotheses.jsonl.gz", "lattices", "words.txt", "rejected.jsonl"
 WORST = "worst"  # stands for the cut with the most errors
 
 
@@ -59,9 +61,21 @@ def with_hypothesis(cut: Cut, found: Recognised) -> Cut:
         custom=custom,
         alignment={"word": items},
     )
-    recognised = cut.copy() if hasattr(cut, "copy") else cut
-    recognised.supervisions = [supervision]
-    return recognised
+    return _with_only(cut, supervision)
+
+
+def _with_only(cut: Cut, supervision: SupervisionSegment) -> Cut:
+    """A copy of the cut with one supervision; a mixed cut carries it on the first track that has a recording."""
+    from lhotse.cut import MixedCut
+    from lhotse.utils import fastcopy
+
+    if not isinstance(cut, MixedCut):
+        return fastcopy(cut, supervisions=[supervision])
+    tracks = list(cut.drop_supervisions().tracks)
+    bearer = next(i for i, track in enumerate(cut.tracks) if track is cut.first_non_padding_track)
+    shifted = supervision.with_offset(-tracks[bearer].offset)  # the mixed cut adds it again
+    tracks[bearer] = fastcopy(tracks[bearer], cut=fastcopy(tracks[bearer].cut, supervisions=[shifted]))
+    return fastcopy(cut, tracks=tracks)
 
 
 def _plain(hypothesis: Timed) -> dict[str, Any]:
@@ -80,26 +94,49 @@ def reference_of(cut: Cut) -> str | None:
     return " ".join(texts) if texts else None
 
 
-def write(folder: Path, cuts: Iterable[Cut], found: Sequence[Recognised], words: Sequence[str]) -> None:
-    """Write hypotheses and lattices; `words` is the table that the lattices' ids count in."""
-    by_id = {item.id: item for item in found}
-    write_cuts((with_hypothesis(cut, by_id[cut.id]) for cut in cuts), folder / HYPOTHESES)
-    lattices = {item.id: item.lattice for item in found if item.lattice is not None}
-    if lattices:
-        (folder / LATTICES).mkdir(exist_ok=True)
-        lattice.save(folder / LATTICES / "1.npz", lattices)
-        (folder / WORDS).write_text("".join(f"{word} {i}\n" for i, word in enumerate(words)), encoding="utf-8")
+def write(folder: Path, cuts: Iterable[Mapping[str, Any]], words: Sequence[str]) -> None:
+    """Write hypotheses; `words` is the table that the ids in lattices count in, where there are any."""
+    write_cuts(cuts, folder / HYPOTHESES)
+    if (folder / LATTICES).is_dir():
+        if any((folder / LATTICES).iterdir()):
+            write_atomic(folder / WORDS, "".join(f"{word} {i}\n" for i, word in enumerate(words)))
+        else:
+            (folder / LATTICES).rmdir()
 
 
 def merge(folders: Sequence[Path], folder: Path) -> None:
-    """Join the hypotheses and lattices of parts."""
-    write_cuts((cut for part in folders for cut in open_cuts(part / HYPOTHESES)), folder / HYPOTHESES)
-    shards = [shard for part in folders for shard in sorted((part / LATTICES).glob("*.npz"))]
+    """Join the hypotheses, lattices and rejected cuts of parts.
+
+    Raises:
+        UserError: two parts hold a cut of the same id.
+    """
+    write_cuts(_all_cuts(folders), folder / HYPOTHESES)
+    shards = [shard for part in folders for shard in lattice_shards(part)]
     for number, shard in enumerate(shards, start=1):
         (folder / LATTICES).mkdir(exist_ok=True)
         shutil.copyfile(shard, folder / LATTICES / f"{number}.npz")
-    if shards:
-        shutil.copyfile(folders[0] / WORDS, folder / WORDS)
+        shutil.copyfile(shard.parent.parent / WORDS, folder / WORDS)
+    rejected = [path.read_bytes() for part in folders if (path := part / REJECTED).exists()]
+    if rejected:
+        write_atomic(folder / REJECTED, b"".join(rejected))
+
+
+def lattice_shards(folder: Path) -> list[Path]:
+    """The lattice files of a folder of results, in the order of its cuts."""
+    return sorted((folder / LATTICES).glob("*.npz"), key=lambda path: int(path.stem))
+
+
+def _all_cuts(folders: Sequence[Path]) -> Iterator[dict[str, Any]]:
+    seen: dict[str, Path] = {}
+    for folder in folders:
+        for line in read_lines([folder / HYPOTHESES]):
+            if line.data is None:
+                raise UserError(f"{line.where}: {line.error}", fix="decode this part again")
+            if line.id in seen:
+                what = f"{folder}: its cut {line.id!r} is also in {seen[line.id]}"
+                raise UserError(what, fix="rename one of them in the manifest, and decode again")
+            seen[line.id] = folder
+            yield line.data
 
 
 def scored(cuts: Iterable[Cut]) -> Iterator[Scored]:
@@ -166,20 +203,38 @@ def _rows(cut: Cut, normaliser: str) -> tuple[list[tuple[str, list[Any]]], str]:
     utterance = next(iter(scored([cut])), None)
     if utterance is None:
         return [("words", [Span(i.symbol, i.start, i.end) for i in items])], cut.id
-    pairs = Report([utterance], normaliser).utterances[0].pairs
+    scored_as = Report([utterance], normaliser).utterances[0]
+    spans = _timed(scored_as.hyp.split(), items, normaliser)
     heard, said = [], []
     position = 0
     end = 0.0
-    for pair in pairs:
+    for pair in scored_as.pairs:
         if pair.op == "del":
-            ahead = items[position].start if position < len(items) else cut.duration
+            ahead = spans[position][0] if position < len(spans) else cut.duration
             said.append(Span(pair.ref, end, max(ahead, end + 0.1), False))
             continue
-        item = items[position]
-        position, end = position + 1, item.end
-        heard.append(Span(item.symbol, item.start, item.end, pair.op == "cor"))
+        start, end = spans[position]
+        position += 1
+        heard.append(Span(pair.hyp, start, end, pair.op == "cor"))
         if pair.op != "ins":
-            said.append(Span(pair.ref, item.start, item.end, pair.op == "cor"))
-    errors = sum(pair.op != "cor" for pair in pairs)
-    title = f"{cut.id}: {errors or 'no'} error{'' if errors == 1 else 's'} in {len(utterance.ref.split())} words"
+            said.append(Span(pair.ref, start, end, pair.op == "cor"))
+    errors, total = scored_as.words.count, scored_as.words.total
+    title = f"{cut.id}: {errors or 'no'} error{'' if errors == 1 else 's'} in {total} words"
     return [("said", said), ("heard", heard)], title
+
+
+def _timed(words: Sequence[str], items: Sequence[AlignmentItem], normaliser: str) -> list[tuple[float, float]]:
+    """Start and end [s] of each scored word, of which the normaliser may have made fewer or more than were timed."""
+    clean = normaliser_called(normaliser)
+    spans: list[tuple[float, float]] = []
+    made: list[str] = []
+    for item in items:
+        parts = clean(item.symbol).split()
+        made += parts
+        step = item.duration / max(len(parts), 1)
+        spans += [(item.start + i * step, item.start + (i + 1) * step) for i in range(len(parts))]
+    if made == list(words):
+        return spans
+    begin, end = (items[0].start, items[-1].end) if items else (0.0, 0.0)  # words that changed by their neighbours
+    step = (end - begin) / max(len(words), 1)
+    return [(begin + i * step, begin + (i + 1) * step) for i in range(len(words))]

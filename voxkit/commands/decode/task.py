@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+import json
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from functools import cached_property, partial
+from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeVar
 
 import yaml
 
@@ -14,21 +18,24 @@ from voxkit import bundle
 from voxkit.bundle import WEIGHTS
 from voxkit.commands.decode import results
 from voxkit.commands.decode.command import Decode
-from voxkit.commands.decode.pool import over
-from voxkit.commands.decode.recognise import Cost, Recognised, Recogniser
+from voxkit.commands.decode.material import Material, gather
+from voxkit.commands.decode.part import Layout, Record, Worker
+from voxkit.commands.decode.recognise import Cost
 from voxkit.commands.decode.tune import Grid
 from voxkit.commands.options import PARTS, parts
-from voxkit.config import to_dict
-from voxkit.data.batching import plan
+from voxkit.config import diff, to_dict
+from voxkit.data.checks import to_cut
 from voxkit.data.lang import Lang
-from voxkit.data.manifests import check_cuts, open_cuts, parse_shard
-from voxkit.data.manifests import shard as take_part
-from voxkit.errors import UserError
-from voxkit.progress import say, track
-from voxkit.rundir import output
+from voxkit.data.manifests import manifest_files
+from voxkit.data.parts import Part
+from voxkit.data.pool import WorkerDied, spread
+from voxkit.errors import DataError, Interrupted, Problem, Problems, UserError
+from voxkit.progress import Meter, say
+from voxkit.rundir import digest, output, read_config, write_atomic
+from voxkit.train.interrupt import Signals, listening
 
-if TYPE_CHECKING:
-    from lhotse.cut import Cut
+T = TypeVar("T")
+COST, SCORES = "cost.json", "scores.txt"
 
 
 @dataclass(frozen=True)
@@ -46,6 +53,16 @@ class Job:
     def from_manifest(self) -> bool:
         return any(path.name.endswith((".jsonl", ".jsonl.gz")) or path.is_dir() for path in self.inputs)
 
+    @cached_property
+    def files(self) -> tuple[Path, ...]:
+        """The manifests, or the audio files."""
+        return manifest_files(self.inputs) if self.from_manifest else tuple(dict.fromkeys(self.inputs))
+
+    @property
+    def sampling_rate(self) -> int:
+        """What the model was trained with [Hz]."""
+        return int(read_config(self.bundle())["config"]["features"]["sampling_rate"])
+
     def bundle(self) -> Path:
         return bundle.locate(self.exp)
 
@@ -56,173 +73,226 @@ class Job:
     def normaliser(self) -> str:
         return self.config.normaliser or self.lang().normaliser
 
+    def worker(self) -> Callable[[], Worker]:
+        return partial(Worker, self.exp, self.graph, self.config)
+
     def spec(self) -> dict[str, Any]:
         """What decides the result."""
-        graph = [] if self.graph is None else [_digest(Lang.load(self.graph).graph)]
-        manifests = [_digest(path) if path.is_file() else str(path) for path in self.inputs]
         return {
             "settings": to_dict(self.config),
-            "model": _digest(self.bundle() / WEIGHTS),
-            "graph": graph,
-            "inputs": manifests,
+            "model": digest(self.bundle() / WEIGHTS),
+            "graph": None if self.graph is None else digest(Lang.load(self.graph).graph),
+            "inputs": {str(file.resolve()): digest(file) for file in self.files},
             "max_bad": self.max_bad,
         }
 
 
 def run(job: Job, out: Path | None, shard: str | None, merge: bool, plot: Sequence[str]) -> None:
-    """Decode into `out`, or to stdout; print scores and the real-time factor."""
-    if out is None:
-        found, cost, cuts = recognise(job, None, None)
-        references = _print_texts(found, cuts, audio=not job.from_manifest)
-        if references:
-            from voxkit.metrics.report import Report
+    """Decode into `out`, or to stdout; print scores and the real-time factor.
 
-            print(*Report(references, job.normaliser).lines(job.exp), sep="\n")
-        say(cost.line(job.exp))
+    Raises:
+        DataError: more than `max_bad` of the cuts are bad; nothing is left behind.
+        Interrupted: SIGTERM or SIGUSR1 came; finished parts are kept for the same command.
+    """
+    if out is None:
+        _print(job)
         return
-    spec = {**job.spec(), "shard": shard}
-    with output(out, "decode", spec, keep=None if shard else PARTS) as folder:
-        if not folder.done:
-            lines = []
+    folders = _parts_of(job, out) if merge else []
+    spec = {**job.spec(), "shard": shard, **({"merged": len(folders)} if merge else {})}
+    with listening() as signals, output(out, "decode", spec, keep=None if shard else PARTS) as folder:
+        if not folder.done and not (folder.work / SCORES).exists():
             if merge:
-                results.merge(parts(out), folder.work)
+                results.merge(folders, folder.work)
+                cost = _sum(_cost_of(part) for part in folders)
             else:
-                found, cost, cuts = recognise(job, shard, folder.work / "rejected.jsonl")
-                results.write(folder.work, cuts, found, job.lang().words)
-                lines.append(cost.line(out))
-            lines = [*results.report(folder.work, job.normaliser, out, picture=shard is None), *lines]
-            (folder.work / "scores.txt").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-    print((out / "scores.txt").read_text(encoding="utf-8"), end="")
+                cost = _decode(job, shard, Layout(folder.work), signals)
+            write_atomic(folder.work / COST, json.dumps(asdict(cost)) + "\n")
+            lines = results.report(folder.work, job.normaliser, out, picture=shard is None)
+            write_atomic(folder.work / SCORES, "".join(f"{line}\n" for line in [*lines, cost.line(out)]))
+        shutil.rmtree(Layout(folder.work).parts, ignore_errors=True)
+    print((out / SCORES).read_text(encoding="utf-8"), end="")
     for cut_id in plot:
         say(f"picture: {results.draw(out, cut_id, job.normaliser)}")
     say(f"hypotheses: {out / results.HYPOTHESES}")
 
 
-def recognise(job: Job, shard: str | None, rejected: Path | None) -> tuple[list[Recognised], Cost, list[Cut]]:
-    """Recognise the cuts of a job; results are in the order of the cuts."""
-    cuts = load_cuts(job, shard, rejected)
-    batches = _batches(cuts, job.config.batch_duration)
-    found: dict[str, Recognised] = {}
-    cost = Cost()
-    done = over(batches, _recognise, job.num_jobs, job.exp, job.graph, job.config)
-    total = sum(cut.duration for cut in cuts)
-    for batch, spent in track(done, total, "decoding", "s of audio", amount=lambda item: item[1].audio):
-        found.update((item.id, item) for item in batch)
-        cost.add(spent)
-    return [found[cut.id] for cut in cuts], cost, cuts
+def _decode(job: Job, shard: str | None, layout: Layout, signals: Signals) -> Cost:
+    """Decode the parts that are not finished, and join all."""
+    material = gather(job.files, job.sampling_rate if job.from_manifest else None, shard, job.config)
+    finished = [(part, layout.finished(part)) for part in material.parts]
+    pending = [part for part, record in finished if record is None]
+    problems = [*material.problems, *chain.from_iterable(record.problems for _, record in finished if record)]
+    if len(pending) < len(finished):
+        say(f"{layout.work}: going on after {len(finished) - len(pending)} of {len(finished)} parts")
+    later = f"the same command goes on with {layout.work}"
+    del finished
+    for _ in _over(job, material, pending, partial(_save, layout=layout), problems, signals, later):
+        pass
+    try:
+        _settle(material, problems, job.max_bad, layout.work / results.REJECTED)
+    except DataError:
+        for folder in (layout.parts, layout.work / results.LATTICES):
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
+    results.write(layout.work, _cuts(layout, material.parts), job.lang().words)
+    return _sum(_record(layout, part).cost for part in material.parts)
+
+
+def _print(job: Job) -> None:
+    """Print `id: text` lines, and scores if there are references."""
+    from voxkit.metrics.report import Report
+
+    material = gather(job.files, job.sampling_rate if job.from_manifest else None, None, job.config)
+    problems = list(material.problems)
+    records: dict[int, Record] = {}
+    with listening() as signals:
+        for part, record in _over(job, material, material.parts, _tell, problems, signals):
+            records[part.index] = record
+    _settle(material, problems, job.max_bad, None)
+    ordered = [records[part.index] for part in material.parts]
+    cuts = [to_cut(data) for record in ordered for data in record.cuts]
+    for cut in cuts:
+        print(f"{cut.id}: {cut.supervisions[0].text}")
+    references = list(results.scored(cuts)) if job.from_manifest else []
+    if references:
+        print(*Report(references, job.normaliser).lines(job.exp), sep="\n")
+    say(_sum(record.cost for record in ordered).line(job.exp))
 
 
 def run_tune(job: Job, out: Path) -> None:
     """Try the grid of scales on cuts with references and write the best pair to `out`/decode.yaml."""
-    with output(out, "decode", {**job.spec(), "tune": True}) as folder:
+    with listening() as signals, output(out, "decode", {**job.spec(), "tune": True}, resumable=False) as folder:
         if not folder.done:
-            cuts = load_cuts(job, None, folder.work / "rejected.jsonl")
-            references = {cut.id: results.reference_of(cut) for cut in cuts}
-            cuts = [cut for cut in cuts if references[cut.id] is not None]
-            if not cuts:
-                raise UserError(
-                    "no references to tune on", fix="give cuts with transcripts: a dev set, never the test set"
-                )
-            grid = Grid(job.config.tune)
-            batches = _batches(cuts, job.config.batch_duration)
-            done = over(batches, _sweep, job.num_jobs, job.exp, job.graph, job.config)
-            for batch in track(done, len(batches), f"tuning over {len(grid.points)} points", "batches"):
-                for cut_id, texts in batch:
-                    grid.add(references[cut_id] or "", texts, job.normaliser)
+            grid = _tune(job, folder.work, signals)
             best = grid.best()
             values = {"search": dict(zip(("acoustic_scale", "blank_penalty"), best, strict=True))}
             (folder.work / "decode.yaml").write_text(yaml.safe_dump(values), encoding="utf-8")
             (folder.work / "tune.tsv").write_text(grid.table(), encoding="utf-8")
             chosen = f"acoustic_scale {best[0]:g}, blank_penalty {best[1]:g}"
             line = grid.errors[best].line("WER", f"{out} ({chosen})")
-            (folder.work / "scores.txt").write_text(line + "\n", encoding="utf-8")
+            (folder.work / SCORES).write_text(line + "\n", encoding="utf-8")
             if edges := grid.at_edge(best):
                 say(f"the best {edges} lies at the edge of the grid: widen it with -s tune.{edges}=[...]")
-    print((out / "scores.txt").read_text(encoding="utf-8"), end="")
+    print((out / SCORES).read_text(encoding="utf-8"), end="")
     say(f"settings for voxkit decode --config: {out / 'decode.yaml'}")
 
 
-def load_cuts(job: Job, shard: str | None, rejected: Path | None) -> list[Cut]:
-    """The cuts to decode, checked: those of a manifest, cut to their supervisions, or one for each audio file.
+def _tune(job: Job, work: Path, signals: Signals) -> Grid:
+    material = gather(job.files, job.sampling_rate if job.from_manifest else None, None, job.config)
+    grid = Grid(job.config.tune)
+    problems = list(material.problems)
+    say(f"tuning over {len(grid.points)} points")
+    for _, found in _over(job, material, material.parts, _sweep, problems, signals):
+        for reference, texts in found:
+            grid.add(reference, texts, job.normaliser)
+    _settle(material, problems, job.max_bad, work / results.REJECTED)
+    if not any(found.total for found in grid.errors.values()):
+        raise UserError("no references to tune on", fix="give cuts with transcripts: a dev set, never the test set")
+    return grid
+
+
+def _over(
+    job: Job,
+    material: Material,
+    pending: Sequence[Part],
+    work: Callable[[Worker, tuple[Part, bool]], tuple[T, list[Problem]]],
+    problems: list[Problem],
+    signals: Signals,
+    later: str = "the same command begins again",
+) -> Iterator[tuple[Part, T]]:
+    """Do `work` on parts, in the order of completion; `problems` grows by what they have.
+
+    Once more than `max_bad` of the cuts are bad, the rest is only looked through for more problems.
 
     Raises:
-        DataError: bad cuts or audio.
+        Interrupted: a signal came; what is under way is dropped.
+        UserError: what the work raised, or a process that was killed.
     """
-    if job.from_manifest:
-        rate = _sampling_rate(job)
-        good = check_cuts(
-            open_cuts(job.inputs),
-            job.inputs,
-            sampling_rate=rate,
-            full_audio=True,
-            max_bad=job.max_bad,
-            rejected=rejected,
-        )
-    else:
-        good = check_cuts(_cuts_of_files(job.inputs), None, full_audio=True, max_bad=job.max_bad, rejected=rejected)
-    if shard is not None:
-        good = take_part(good, *parse_shard(shard))
-    cuts = [segment for cut in good for segment in _segments(cut)]
-    if not cuts:
-        raise UserError("no cuts in this part", fix="use fewer shards than cuts")
-    return cuts
+
+    def hopeless() -> bool:
+        return len({problem.id for problem in problems}) > job.max_bad * material.total
+
+    todo, every = (sum(part.seconds for part in some) for some in (pending, material.parts))
+    tasks = ((part, hopeless()) for part in pending)
+    num_jobs = min(job.num_jobs, len(pending))
+    outcomes = spread(tasks, job.worker(), work, num_jobs, lambda: bool(signals))
+    with closing(outcomes), Meter(every, "decoding", "s of audio", done=every - todo) as meter:
+        try:
+            for (part, _), (outcome, found) in outcomes:
+                problems += found
+                meter.advance(part.seconds)
+                yield part, outcome
+        except WorkerDied as death:
+            fix = "run the same command again, with fewer --num-jobs: most often the memory is used up"
+            raise UserError(f"a decoding process was killed ({death})", fix=fix) from death
+    if signals:
+        raise Interrupted(f"{signals.received}; {later}")
 
 
-def _segments(cut: Cut) -> list[Cut]:
-    """A cut as it is if one supervision spans it or it has none; otherwise one cut for each supervision."""
-    whole = [s for s in cut.supervisions if s.start <= 0.01 and s.end >= cut.duration - 0.01]
-    if not cut.supervisions or len(whole) == len(cut.supervisions) == 1:
-        return [cut]
-    return list(cut.trim_to_supervisions(keep_overlapping=False))
+def _save(worker: Worker, task: tuple[Part, bool], layout: Layout) -> tuple[None, list[Problem]]:
+    """Decode a part into its files; or, if the job is hopeless, only inspect it."""
+    part, hopeless = task
+    if hopeless:
+        return None, worker.inspect(part)
+    record, lattices = worker.decode(part)
+    layout.save(part, record, lattices)
+    return None, record.problems
 
 
-def _cuts_of_files(paths: Sequence[Path]) -> Any:
-    from lhotse import CutSet, Recording
-
-    from voxkit.data import audio
-
-    recordings = []
-    for path in dict.fromkeys(paths):
-        audio.info(path)  # tells missing and broken files better than lhotse
-        recordings.append(Recording.from_file(path, recording_id=str(path)))
-    return CutSet.from_cuts(recording.to_cut().with_id(recording.id) for recording in recordings)
+def _tell(worker: Worker, task: tuple[Part, bool]) -> tuple[Record, list[Problem]]:
+    """Decode a part and hand back what was recognised."""
+    part, hopeless = task
+    record = Record([], worker.inspect(part), Cost()) if hopeless else worker.decode(part)[0]
+    return record, record.problems
 
 
-def _sampling_rate(job: Job) -> int:
-    from voxkit.rundir import read_config
-
-    return int(read_config(job.bundle())["config"]["features"]["sampling_rate"])
-
-
-def _batches(cuts: Sequence[Cut], duration: float) -> list[list[Cut]]:
-    """Batches of like durations, the longest first, so that processes end together."""
-    durations = [cut.duration for cut in cuts]
-    order = plan(durations, max(duration, *durations), shuffle=False)
-    return [[cuts[index] for index in batch] for batch in reversed(order)]
+def _sweep(worker: Worker, task: tuple[Part, bool]) -> tuple[list[tuple[str, list[str]]], list[Problem]]:
+    part, hopeless = task
+    return ([], worker.inspect(part)) if hopeless else worker.sweep(part)
 
 
-def _recognise(recogniser: Recogniser, cuts: Sequence[Any]) -> tuple[list[Recognised], Cost]:
-    return recogniser(cuts)
+def _settle(material: Material, problems: Sequence[Problem], max_bad: float, rejected: Path | None) -> None:
+    """Report what is wrong, in the order of the manifest."""
+    ordered = Problems()
+    for problem in sorted(problems, key=lambda problem: material.place[problem.where]):
+        ordered.add(problem.kind, problem.where, problem.id, problem.what, problem.fix)
+    left_out = ordered.settle(material.total, max_bad, rejected)
+    if left_out:
+        say(f"{len(left_out)} of {material.total} cuts left out")
 
 
-def _sweep(recogniser: Recogniser, cuts: Sequence[Any]) -> list[tuple[str, list[str]]]:
-    points = Grid(recogniser.config.tune).points
-    log_probs, _ = recogniser.log_probs(cuts)
-    return [(cut.id, recogniser.texts(frames, points)) for cut, frames in zip(cuts, log_probs, strict=True)]
+def _cuts(layout: Layout, divided: Sequence[Part]) -> Iterator[dict[str, Any]]:
+    for part in divided:
+        yield from _record(layout, part).cuts
 
 
-def _print_texts(found: Sequence[Recognised], cuts: Sequence[Cut], audio: bool) -> list[Any]:
-    """Print `file: text` lines; the utterances that have references come back."""
-    from voxkit.commands.decode.results import scored, with_hypothesis
-
-    for item in found:
-        print(f"{item.id}: {item.hypotheses[0].text}")
-    return [] if audio else list(scored(with_hypothesis(c, item) for c, item in zip(cuts, found, strict=True)))
+def _record(layout: Layout, part: Part) -> Record:
+    record = layout.finished(part)
+    if record is None:
+        raise UserError(f"{layout.record(part)}: was changed while in use", fix="run the command again")
+    return record
 
 
-def _digest(path: Path) -> str:
+def _parts_of(job: Job, out: Path) -> list[Path]:
+    """The folders of all shards, each made with the settings and inputs of this job."""
+    folders, wanted = parts(out), job.spec()
+    for folder in folders:
+        found = read_config(folder)
+        changed = diff({key: found.get(key) for key in wanted}, wanted)
+        if changed:
+            raise UserError(f"{folder}: made with other settings\n  " + "\n  ".join(changed), fix="make it again")
+    return folders
+
+
+def _cost_of(folder: Path) -> Cost:
     try:
-        with open(path, "rb") as file:
-            return f"{path} {hashlib.file_digest(file, 'sha256').hexdigest()[:16]}"
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}", fix="check the path") from error
+        return Cost(**json.loads((folder / COST).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as error:
+        raise UserError(f"{folder / COST}: cannot be read: {error}", fix="decode this part again") from error
+
+
+def _sum(costs: Iterator[Cost]) -> Cost:
+    total = Cost()
+    for cost in costs:
+        total.add(cost)
+    return total

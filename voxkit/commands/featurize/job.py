@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from voxkit.commands.featurize.command import Featurize
-from voxkit.commands.featurize.part import Layout, Part, Record, Worker
+from voxkit.commands.featurize.part import Layout, Record, Worker
 from voxkit.commands.featurize.storage import require_storage
 from voxkit.commands.options import PARTS, parts
 from voxkit.config import diff, to_dict
@@ -29,6 +29,7 @@ from voxkit.data.manifests import (
     require_some,
     write_cuts,
 )
+from voxkit.data.parts import Part, divide
 from voxkit.data.pool import WorkerDied, spread
 from voxkit.errors import DataError, Interrupted, Problem, Problems, UserError
 from voxkit.progress import Meter, say
@@ -37,7 +38,6 @@ from voxkit.train.interrupt import listening
 
 CMVN = "cmvn.safetensors"
 REJECTED = "rejected.jsonl"
-MOST_CUTS = 1000  # in a part, however short they are
 
 
 def run(settings: Featurize, cuts: Path, out: Path, shard: str | None, num_jobs: int, max_bad: float) -> Path:
@@ -198,20 +198,6 @@ def _compute(worker: Worker, task: tuple[Part, bool]) -> list[Problem]:
     """Compute a part, or only inspect it."""
     part, hopeless = task
     return worker.inspect(part) if hopeless else worker.compute(part)
-
-
-def divide(
-    lines: Sequence[tuple[str, bytes]], seconds: Sequence[float], bad: set[str], part_seconds: float
-) -> Iterator[Part]:
-    """Parts of about `part_seconds` of audio. Where they begin depends on the manifest alone, not on what is bad."""
-    index, begin, length = 0, 0, 0.0
-    for end, duration in enumerate(seconds, start=1):
-        length += duration
-        if length >= part_seconds or end - begin == MOST_CUTS or end == len(lines):
-            span = range(begin, end)
-            good = [i for i in span if lines[i][0] not in bad]
-            yield Part(index, [lines[i] for i in good], sum(seconds[i] for i in good))
-            index, begin, length = index + 1, end, 0.0
 
 
 def _spec(settings: Featurize, files: Iterable[Path], **more: Any) -> dict[str, Any]:

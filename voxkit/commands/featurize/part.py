@@ -5,11 +5,9 @@ Free of torch and lhotse unless a cut needs them (mixing, transforms, resampling
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +21,7 @@ from voxkit.data.audio import AudioError, Samples
 from voxkit.data.cmvn import GLOBAL, CmvnStats
 from voxkit.data.frontend import FrontEnd
 from voxkit.data.manifests import FEATURES, parse_line
+from voxkit.data.parts import Part
 from voxkit.errors import Problem
 from voxkit.rundir import write_atomic
 
@@ -31,24 +30,6 @@ TYPES = {"fbank": "kaldi-fbank", "mfcc": "kaldi-mfcc", "log_stft": "kaldi-log-sp
 
 class Fault(Exception):
     """Why a cut gets no features: kind, what and fix."""
-
-
-@dataclass(frozen=True)
-class Part:
-    """Consecutive cuts of a manifest that passed the checks of lines and headers."""
-
-    index: int
-    lines: list[tuple[str, bytes]]  # where ("file:line"), and the line
-    seconds: float  # of audio
-
-    @property
-    def name(self) -> str:
-        return f"{self.index:06d}"
-
-    @cached_property
-    def digest(self) -> str:
-        """Changes with any cut of the part."""
-        return hashlib.blake2b(b"".join(text for _, text in self.lines), digest_size=16).hexdigest()
 
 
 @dataclass(frozen=True)

@@ -115,6 +115,15 @@ def test_settings(setting: str, key: str, value: object) -> None:
         ("!!python/object/apply:os.system ['true']", ["toy.yaml", "not valid YAML"]),
         ("steps: 1\nsteps: 2\n", ["toy.yaml", "steps", "twice"]),
         ("optim:\n  lr: 0.1\n  lr: 0.2\n", ["toy.yaml", "lr", "twice"]),
+        ("speeds: &a [*a]", ["toy.yaml", "line 1", "holds itself"]),
+        ("optim: &a\n  lr: *a\n", ["toy.yaml", "line 1", "holds itself"]),
+        ("speeds: " + 2000 * "[", ["toy.yaml", "too deeply"]),
+        ("name: 2024-13-45", ["toy.yaml", "not valid YAML", "month"]),
+        ("steps: true", ["toy.yaml", "steps", "a number, not true or false", "True"]),
+        ("speeds: [1, yes]", ["toy.yaml", "speeds", "a number, not true or false"]),
+        ("weights: {clean: on}", ["toy.yaml", "weights", "a number, not true or false"]),
+        ("limit: off", ["toy.yaml", "limit", "a number, not true or false"]),
+        ("optim: {lr: true}", ["toy.yaml", "optim.lr", "a number, not true or false"]),
     ],
 )
 def test_what_is_wrong_is_named(tmp_path: Path, text: str, words: list[str]) -> None:
@@ -137,7 +146,15 @@ def test_all_that_is_wrong_is_named_with_its_source(tmp_path: Path) -> None:
     assert any(line.startswith("--limit") for line in lines)
 
 
-@pytest.mark.parametrize("setting", ["steps", "=3", ".=3", "optim..lr=3", "steps=[", "optim.lr.x=1"])
+def test_an_alias_is_no_loop(tmp_path: Path) -> None:
+    file = written(tmp_path, "optim: &a {lr: 0.5}\nother: *a\n")
+    assert build(Toy, file).other == Optimiser(lr=0.5)
+
+
+@pytest.mark.parametrize(
+    "setting",
+    ["steps", "=3", ".=3", "optim..lr=3", "steps=[", "optim.lr.x=1", "speeds=&a [*a]", "steps=true", "name=2024-13-45"],
+)
 def test_bad_settings(setting: str) -> None:
     with pytest.raises(UserError, match="--set"):
         build(Toy, None, [setting])

@@ -9,13 +9,13 @@ from __future__ import annotations
 import difflib
 import enum
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import typer
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
 
 from voxkit.errors import UserError
 
@@ -38,6 +38,16 @@ class Config(BaseModel):
     model_config = ConfigDict(
         frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False, use_attribute_docstrings=True
     )
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _true_is_not_one(cls, value: object, info: ValidationInfo) -> object:
+        """Python counts with true and false, and so does pydantic."""
+        if info.field_name is not None and _has_bool(value):
+            wanted = list(_leaves(cls.model_fields[info.field_name].annotation))
+            if (int in wanted or float in wanted) and bool not in wanted and Any not in wanted:
+                raise ValueError("is a number, not true or false")
+        return value
 
 
 C = TypeVar("C", bound=Config)
@@ -75,18 +85,17 @@ def read_yaml(path: Path) -> dict[str, Any]:
     """
     try:
         text = path.read_text(encoding="utf-8")
-        repeated = _repeated_key(yaml.compose(text, Loader=yaml.SafeLoader))
-        loaded = yaml.safe_load(text)
+        loaded = _parse(text)
     except OSError as error:
         raise UserError(
             f"{path}: cannot read the config: {error.strerror}", fix="check the path given to --config"
         ) from error
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: not a text file", fix="give a YAML file") from error
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:
         raise UserError(f"{path}: not valid YAML: {' '.join(str(error).split())}", fix="mend the line named") from error
-    if repeated is not None:
-        raise UserError(f"{path}: {repeated} is given twice", fix="keep one of them")
+    except RecursionError as error:
+        raise UserError(f"{path}: maps or lists nested too deeply", fix="mend the file") from error
     if loaded is None:
         return {}
     if not isinstance(loaded, dict) or not all(isinstance(key, str) for key in loaded):
@@ -128,19 +137,48 @@ def _without_none(flags: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _repeated_key(node: yaml.Node | None) -> str | None:
-    """The first key that a map in the document holds twice, with its line; plain YAML lets the last one win."""
-    inner: Sequence[yaml.Node] = []
-    if isinstance(node, yaml.MappingNode):
-        seen: set[str] = set()
-        for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode) and key.value in seen:
-                return f"{key.value!r} (line {key.start_mark.line + 1})"
-            seen.add(str(key.value))
-        inner = [value for _, value in node.value]
-    elif isinstance(node, yaml.SequenceNode):
-        inner = node.value
-    return next((found for part in inner if (found := _repeated_key(part))), None)
+def _parse(text: str) -> Any:
+    """The value of a YAML document.
+
+    Raises:
+        yaml.YAMLError, ValueError: not YAML, a key given twice, a value that holds itself, or no such date.
+        RecursionError: nested too deeply.
+    """
+    _require_plain(yaml.compose(text, Loader=yaml.SafeLoader), above=[], seen=set())
+    return yaml.safe_load(text)
+
+
+def _require_plain(node: yaml.Node | None, above: Sequence[yaml.Node], seen: set[int]) -> None:
+    """Refuse what YAML lets pass: a key that a map holds twice (the last one would win), and `&a [*a]`."""
+    if any(node is other for other in above):
+        raise yaml.YAMLError(f"line {above[-1].start_mark.line + 1}: a value that holds itself")
+    if not isinstance(node, yaml.CollectionNode) or id(node) in seen:
+        return
+    seen.add(id(node))
+    keys: set[str] = set()
+    for item in node.value:
+        if isinstance(node, yaml.MappingNode):
+            key, item = item
+            if isinstance(key, yaml.ScalarNode) and key.value in keys:
+                raise yaml.YAMLError(f"line {key.start_mark.line + 1}: {key.value!r} is given twice")
+            keys.add(str(key.value))
+        _require_plain(item, [*above, node], seen)
+
+
+def _has_bool(value: object) -> bool:
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    return any(map(_has_bool, value)) if isinstance(value, list | tuple) else isinstance(value, bool)
+
+
+def _leaves(annotation: Any) -> Iterator[Any]:
+    """The types that an annotation such as `tuple[int, ...] | None` is made of; models check their own fields."""
+    inner = typing.get_args(annotation)
+    if inner and typing.get_origin(annotation) is not typing.Literal:
+        for part in inner:
+            yield from _leaves(part)
+    else:
+        yield Any if isinstance(annotation, type) and issubclass(annotation, BaseModel) else annotation
 
 
 def _parse_setting(setting: str) -> dict[str, Any]:
@@ -149,9 +187,10 @@ def _parse_setting(setting: str) -> dict[str, Any]:
     if not equals or not all(parts):
         raise UserError(f"--set {setting}: not of the form key=value", fix="write for example --set train.lr=0.001")
     try:
-        value = yaml.safe_load(text) if text.strip() else ""
-    except yaml.YAMLError as error:
-        raise UserError(f"--set {setting}: the value is not valid YAML", fix="quote the value") from error
+        value = _parse(text) if text.strip() else ""
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        what = str(error).partition("\n")[0]
+        raise UserError(f"--set {setting}: the value is not valid YAML: {what}", fix="quote the value") from error
     if isinstance(value, str):
         try:  # YAML 1.1 reads `1e-3` as a string; people write it all the time
             value = float(value) if value.strip().lower() not in ("nan", "inf", "-inf", "infinity") else value

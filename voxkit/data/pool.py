@@ -97,12 +97,22 @@ _make: Callable[[], Any] | None = None
 _made: Any = None
 
 
-def _begin(watched: Connection, worker: Callable[[], Any]) -> None:
-    """Prepare a process of the pool: signals are its parent's business, and without a parent it ends."""
-    global _make
+def belong_to_parent(watched: Connection) -> None:
+    """In a process that helps another: signals are its parent's business, and without a parent it ends.
+
+    Args:
+        watched: the receiving end of a pipe whose other end only the parent has; the process ends at once when that
+            closes.
+    """
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
         signal.signal(number, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, args=(watched,), daemon=True).start()
+
+
+def _begin(watched: Connection, worker: Callable[[], Any]) -> None:
+    """Prepare a process of the pool."""
+    global _make
+    belong_to_parent(watched)
     _make = worker
 
 

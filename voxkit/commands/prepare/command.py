@@ -11,7 +11,7 @@ import typer
 from voxkit.commands.options import MaxBad
 from voxkit.config import ConfigFile, PrintConfig, Set, build, to_dict, to_yaml
 from voxkit.data.corpora.mini_config import MiniConfig
-from voxkit.errors import Problems, UserError
+from voxkit.errors import Interrupted, Problems, UserError
 
 CONFIG = MiniConfig
 
@@ -86,12 +86,17 @@ def _mini(out: Path | None, jobs: int | None, print_config: bool, settings: dict
         return
     from voxkit.data.corpora import mini
     from voxkit.rundir import output
+    from voxkit.train.interrupt import listening
 
-    with output(_given(out), "prepare", {"corpus": "mini", **to_dict(config)}) as folder:
+    sizes: dict[str, tuple[int, float]] = {}
+    with output(_given(out), "prepare", {"corpus": "mini", **to_dict(config)}) as folder, listening() as signals:
         if folder.done:
             return
-        jobs = jobs or len(os.sched_getaffinity(0))
-        sizes = mini.prepare(config, folder.work, folder.out, jobs, Problems())
+        processes = jobs or len(os.sched_getaffinity(0))
+        if not signals.attempt(
+            lambda: sizes.update(mini.prepare(config, folder.work, folder.out, processes, Problems()))
+        ):
+            raise Interrupted(f"{signals.received}; the same command goes on with {folder.work}")
     _tell("mini", sizes, folder.out)
 
 

@@ -6,19 +6,27 @@ same bit for bit, however many processes there are and wherever an interrupted r
 
 from __future__ import annotations
 
+import io
 import json
 import multiprocessing
+import signal
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from multiprocessing.connection import wait
+from multiprocessing import forkserver, resource_tracker
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import ForkServerContext
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import soundfile
 
 from voxkit.data.corpora.espeak import Speaker, Speech
+from voxkit.data.pool import belong_to_parent
+from voxkit.errors import EXIT_USER, UserError
 from voxkit.progress import Meter
 from voxkit.rundir import write_atomic
 
@@ -63,34 +71,85 @@ class Spoken:
 
 
 def speak_all(orders: Sequence[Order], audio: Path, parts: Path, rate: int, stress: bool, jobs: int) -> list[Spoken]:
-    """Speak all orders into `audio/<id>.flac` at `rate` Hz; chunks that `parts` has already are not spoken again."""
+    """Speak all orders into `audio/<id>.flac` at `rate` Hz; chunks that `parts` has already are not spoken again.
+
+    Raises:
+        UserError, OSError: what stopped a process that speaks, such as a full disk. None of them goes on then, nor
+            when this process ends in any way.
+    """
     audio.mkdir(parents=True, exist_ok=True)
     parts.mkdir(parents=True, exist_ok=True)
     chunks = [list(orders[begin : begin + CHUNK]) for begin in range(0, len(orders), CHUNK)]
     files = [parts / f"{index}.json" for index in range(len(chunks))]
     left = [(chunk, file) for chunk, file in zip(chunks, files, strict=True) if not file.exists()]
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__])
-    running: dict[object, tuple[BaseProcess, int]] = {}
+    context = _server()
+    watched, held = context.Pipe(duplex=False)  # closes when this process closes it, or ends in any way
+    running: dict[object, tuple[BaseProcess, Connection, int]] = {}
     with Meter(len(orders), "speaking", "utterances", done=len(orders) - sum(len(chunk) for chunk, _ in left)) as meter:
         try:
             while left or running:
                 while left and len(running) < jobs:
                     chunk, file = left.pop(0)
-                    process = context.Process(target=speak_chunk, args=(chunk, audio, file, rate, stress))
+                    told, telling = context.Pipe(duplex=False)
+                    process = context.Process(
+                        target=_speak_here, args=(watched, telling, chunk, audio, file, rate, stress)
+                    )
                     process.start()
-                    running[process.sentinel] = process, len(chunk)
-                for ready in wait([process.sentinel for process, _ in running.values()]):
-                    ended, count = running.pop(ready)
+                    telling.close()
+                    running[process.sentinel] = process, told, len(chunk)
+                for ready in wait([process.sentinel for process, _, _ in running.values()]):
+                    ended, told, count = running.pop(ready)
                     ended.join()
                     if ended.exitcode != 0:
-                        raise RuntimeError(f"a process that speaks ended with status {ended.exitcode}")
+                        raise _cause(told, ended.exitcode)
+                    told.close()
                     meter.advance(count)
         finally:
-            for other, _ in running.values():
-                other.terminate()
+            held.close()  # ends those that still speak
+            for other, _, _ in running.values():
                 other.join()
+            watched.close()
     return [Spoken(**item) for file in files for item in json.loads(file.read_text(encoding="utf-8"))]
+
+
+def _server() -> ForkServerContext:
+    """What forks the processes, with this module loaded. It ends with this process and not by signals, which a
+    terminal or a scheduler sends to all: the chunks under way would seem to have died on their own.
+    """
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__])
+    resource_tracker.ensure_running()  # the server starts it otherwise, and that unblocks the signals
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM, signal.SIGUSR1))
+    try:
+        forkserver.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    return context
+
+
+def _cause(told: Connection, status: int | None) -> Exception:
+    """Why a process ended: what it told, or else its status."""
+    try:
+        error = told.recv()
+    except EOFError:
+        return UserError(
+            f"a process that speaks died (status {status}); what is finished is kept",
+            fix="run the same command again, with fewer --num-jobs if memory was short",
+        )
+    return error if isinstance(error, Exception) else TypeError(f"a process that speaks told {error!r}")
+
+
+def _speak_here(watched: Connection, telling: Connection, *chunk: Any) -> None:
+    """`speak_chunk` in a process of its own, which tells its parent what went wrong."""
+    belong_to_parent(watched)
+    try:
+        speak_chunk(*chunk)
+    except (OSError, UserError) as error:
+        telling.send(error)
+        sys.exit(EXIT_USER)
+    except Exception as error:
+        telling.send(RuntimeError(f"{type(error).__name__} in a process that speaks: {error}"))
+        raise
 
 
 def speak_chunk(orders: Sequence[Order], audio: Path, part: Path, rate: int, stress: bool) -> None:
@@ -105,7 +164,9 @@ def speak_chunk(orders: Sequence[Order], audio: Path, part: Path, rate: int, str
     for index, (order, speech) in enumerate(zip(orders, speeches, strict=True)):
         others = [dry[(index + step) % len(dry)] for step in range(1, BABBLE_TALKERS + 1)]
         samples = record(dry[index], others, order, rate)
-        soundfile.write(audio / f"{order.id}.flac", samples, rate, subtype="PCM_16")
+        encoded = io.BytesIO()  # libsndfile does not say that a disk is full
+        soundfile.write(encoded, samples, rate, format="FLAC", subtype="PCM_16")
+        (audio / f"{order.id}.flac").write_bytes(encoded.getbuffer())
         done.append(asdict(_timed(order, speech, len(samples))))
     write_atomic(part, json.dumps(done, ensure_ascii=False))
 

@@ -278,12 +278,14 @@ def test_stopped_or_killed_it_goes_on_and_leaves_no_process(
     assert not group_lives(process.pid), "a worker outlived its parent"
     assert not (tmp_path / "out").exists()
     finished = len(list(records.glob("[0-9]*.jsonl")))
+    (tmp_path / "out.partial" / "lattices" / ".9.npz.1.tmp").write_bytes(b"half of it")
     work = job(exp, tmp_path / "cuts.jsonl.gz", lang.path, **settings)
     run(work, tmp_path / "out", None, merge=False, plot=[])
     assert f"going on after {finished} of " in capsys.readouterr().err
     assert [cut.id for cut in open_cuts(tmp_path / "out" / "hypotheses.jsonl.gz")] == [row["id"] for row in rows]
     lattices = [lattice.load(shard) for shard in results.lattice_shards(tmp_path / "out")]
     assert [name for shard in lattices for name in shard] == [row["id"] for row in rows]
+    assert {path.suffix for path in (tmp_path / "out" / "lattices").iterdir()} == {".npz"}
     assert not (tmp_path / "out" / "parts").exists()
     if number == signal.SIGKILL:
         run(work, tmp_path / "whole", None, merge=False, plot=[])

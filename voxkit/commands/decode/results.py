@@ -97,11 +97,12 @@ def reference_of(cut: Cut) -> str | None:
 def write(folder: Path, cuts: Iterable[Mapping[str, Any]], words: Sequence[str]) -> None:
     """Write hypotheses; `words` is the table that the ids in lattices count in, where there are any."""
     write_cuts(cuts, folder / HYPOTHESES)
-    if (folder / LATTICES).is_dir():
-        if any((folder / LATTICES).iterdir()):
-            write_atomic(folder / WORDS, "".join(f"{word} {i}\n" for i, word in enumerate(words)))
-        else:
-            (folder / LATTICES).rmdir()
+    if lattice_shards(folder):
+        write_atomic(folder / WORDS, "".join(f"{word} {i}\n" for i, word in enumerate(words)))
+        for unfinished in (folder / LATTICES).glob(".*.tmp"):  # of a process that was killed
+            unfinished.unlink()
+    else:
+        shutil.rmtree(folder / LATTICES, ignore_errors=True)
 
 
 def merge(folders: Sequence[Path], folder: Path) -> None:

@@ -231,11 +231,24 @@ def test_a_broken_line_met_without_a_check_is_still_the_users(tmp_path: Path, li
         list(open_cuts(path))
 
 
-def test_a_damaged_gzip_stream_is_a_broken_line(tmp_path: Path, lines: list[dict]) -> None:
+@pytest.mark.parametrize("damage", ["cut off", "a byte", "checksum", "no gzip"])
+def test_a_damaged_gzip_stream_is_never_tolerated(tmp_path: Path, lines: list[dict], damage: str) -> None:
+    """What came after the damage is lost, and nobody knows how much that is."""
     path = write_lines(tmp_path / "cuts.jsonl.gz", lines)
-    path.write_bytes(path.read_bytes()[:-200])
-    with pytest.raises(DataError, match="gzip stream is damaged"):
-        check_cuts(open_cuts(path), path, max_bad=0.01)
+    content = path.read_bytes()
+    middle = len(content) // 2
+    spoilt = {
+        "cut off": content[:-200],
+        "a byte": content[:middle] + bytes([content[middle] ^ 0xFF]) + content[middle + 1 :],
+        "checksum": content[:-8] + bytes(8),
+        "no gzip": b"hello",
+    }
+    path.write_bytes(spoilt[damage])
+    for use in (lambda: check_cuts(open_cuts(path), path, max_bad=0.99), lambda: list(open_cuts(path))):
+        with pytest.raises(UserError, match=r"cuts\.jsonl\.gz:\d+: the gzip stream is damaged") as caught:
+            use()
+        assert not isinstance(caught.value, DataError)
+        assert "make the file again" in caught.value.fix
 
 
 def test_files_that_are_no_manifests(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
+from voxkit.data import schema
 from voxkit.errors import Problems, UserError
 from voxkit.progress import say
 
@@ -20,8 +21,9 @@ if TYPE_CHECKING:
 
 Samples = NDArray[np.float32]
 AudioFault = Literal[
-    "missing file", "unreadable audio", "zero length", "missing channel", "truncated audio", "NaN audio", "silent audio"
-]
+    "missing file", "source not a file", "not a cut", "unreadable audio", "zero length", "missing channel",
+    "truncated audio", "NaN audio", "silent audio",
+]  # fmt: skip
 
 SILENCE = 2 / 32768  # peak to peak: two steps of 16 bits, which dither alone may reach
 LOSSY = ("MP3", "OGG", "MPEG")  # formats whose header may be off by what the encoder padded
@@ -146,7 +148,9 @@ def load_cut(cut: Cut) -> tuple[Samples, int]:
     Raises:
         AudioError: it cannot be loaded.
     """
-    segment = plain_segment(cut.to_dict()) if type(cut).__name__ == "MonoCut" else None
+    data = cut.to_dict()
+    require_files(data)
+    segment = plain_segment(data) if type(cut).__name__ == "MonoCut" else None
     if segment is not None:
         return segment.read()
     try:
@@ -159,6 +163,14 @@ def load_cut(cut: Cut) -> tuple[Samples, int]:
     if samples.ndim == 2 and len(samples) > 1:
         notice_once(f"notice: {cut.id} has {len(samples)} channels; the mean of them is used")
     return samples.mean(axis=0) if samples.ndim == 2 else samples, int(cut.sampling_rate)
+
+
+def require_files(cut: Mapping[str, Any]) -> None:
+    """Raise AudioError if a cut (as in a manifest's line) names a command or an address: nothing is run or fetched."""
+    refused = schema.refusal(cut)
+    if refused is not None:
+        kind, what, fix = refused
+        raise AudioError("not a cut" if kind == "not a cut" else "source not a file", str(cut.get("id")), what, fix)
 
 
 def resample(samples: Samples, rate: int, wanted: int) -> Samples:

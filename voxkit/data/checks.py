@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import chain, islice
 from typing import Any, TypeVar
 
-from voxkit.data import audio
+from voxkit.data import audio, schema
 from voxkit.data.audio import AudioError, AudioInfo
 from voxkit.errors import Problem, Problems
 from voxkit.progress import Meter
@@ -25,6 +25,7 @@ CHUNK = 2048  # cuts looked at together
 SUPERVISION = "\0"  # sets the ids of supervisions apart from those of cuts
 SHARE = 16  # of them that a thread takes at a time
 REMOVE = "remove it"
+UNUSABLE = ("not a cut", "source not a file")  # kinds of problems of lines whose fields cannot be relied on
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,10 @@ class Line:
     @property
     def id(self) -> str:
         """The cut's id, or something to name the line by."""
-        return str(self.data["id"]) if self.data and "id" in self.data else f"line-{self.where.rpartition(':')[2]}"
+        id = self.data.get("id") if self.data else None
+        if not isinstance(id, str) or not id:
+            return f"line-{self.where.rpartition(':')[2]}"
+        return id.encode(errors="backslashreplace").decode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,24 +101,31 @@ def check_line(line: Line, need: Requirements, seen: dict[str, str]) -> Iterator
     def problem(kind: str, what: str, fix: str) -> Problem:
         return Problem(kind, line.where, line.id, what, fix)
 
-    if line.data is None:
-        yield problem("broken JSON line", line.error, "write the manifest again, or remove the line")
+    malformed = check_form(line)
+    if malformed is not None:
+        yield malformed
         return
-    reason = not_a_cut(line.data)
-    if reason:
-        yield problem("not a cut", reason, "make cuts: lhotse cut simple -r recordings -s supervisions cuts.jsonl.gz")
-        return
+    data = line.data or {}
     if line.id in seen:
         yield problem("duplicate id", f"also at {seen[line.id]}", "rename or remove one of them")
     elif need.segments:
         for what in _repeated(line, seen):
             yield problem("duplicate id", what, "rename one of them")
     seen.setdefault(line.id, line.where)
-    for cut, supervisions in leaves(line.data):
+    for cut, supervisions in leaves(data):
         for kind, what, fix in chain(_times(cut), _supervisions(cut, supervisions, need), _words(supervisions, need)):
             yield problem(kind, what, fix)
-    if need.text and not any(supervisions for _, supervisions in leaves(line.data)):
+    if need.text and not any(supervisions for _, supervisions in leaves(data)):
         yield problem("empty text", "the cut has no supervision", "add a transcript, or remove it")
+
+
+def check_form(line: Line) -> Problem | None:
+    """Why a line is not a cut whose fields can be relied on; None if it is."""
+    if line.data is None:
+        fault: schema.Fault | None = ("broken JSON line", line.error, "write the manifest again, or remove the line")
+    else:
+        fault = schema.fault(line.data)
+    return None if fault is None else Problem(fault[0], line.where, line.id, fault[1], fault[2])
 
 
 def _repeated(line: Line, seen: dict[str, str]) -> Iterator[str]:
@@ -128,50 +139,20 @@ def _repeated(line: Line, seen: dict[str, str]) -> Iterator[str]:
         seen.setdefault(key, line.where)
 
 
-def not_a_cut(data: Mapping[str, Any]) -> str:
-    """Why a mapping is not a cut in lhotse's format; empty if it is one."""
-    kind = data.get("type")
-    if kind not in ("MonoCut", "MultiCut", "MixedCut", "PaddingCut"):
-        is_recording = "sources" in data
-        is_supervision = "recording_id" in data
-        what = "a recording" if is_recording else "a supervision" if is_supervision else f"of type {kind!r}"
-        return f"the line is {what}, not a cut"
-    if kind == "MixedCut":
-        tracks = data.get("tracks")
-        if not isinstance(tracks, list) or not tracks:
-            return "a mixed cut without tracks"
-        reasons = (
-            not_a_cut({"type": track.get("type", "MonoCut"), **track["cut"]})
-            if isinstance(track, dict) and isinstance(track.get("cut"), dict)
-            else "a track without a cut"
-            for track in tracks
-        )
-        return next((reason for reason in reasons if reason), "")
-    missing = [key for key in ("id", "duration") if key not in data]
-    if kind != "PaddingCut":
-        missing += [key for key in ("start", "channel") if key not in data]
-        if "recording" not in data and "features" not in data:
-            missing.append("recording")
-    if missing:
-        return f"the cut lacks {', '.join(missing)}"
-    if not all(isinstance(data.get(key, 0), int | float) for key in ("start", "duration")):
-        return "start and duration are not numbers"
-    recording = data.get("recording")
-    if recording is not None:
-        wanted = ("sources", "sampling_rate", "num_samples", "duration")
-        absent = [key for key in wanted if not isinstance(recording, dict) or key not in recording]
-        if absent or recording["sampling_rate"] <= 0:
-            return f"its recording lacks {', '.join(absent) or 'a positive sampling rate'}"
-    return ""
-
-
 def duration_of(data: Mapping[str, Any]) -> float:
     """How long a cut is [s]; 0 for what is not one."""
+    try:
+        seconds = _duration(data)
+    except (TypeError, ValueError, AttributeError, OverflowError, RecursionError):
+        return 0.0
+    return seconds if 0 < seconds < schema.LARGEST else 0.0
+
+
+def _duration(data: Mapping[str, Any]) -> float:
     if data.get("type") == "MixedCut":
-        ends = [float(track.get("offset", 0)) + duration_of(track.get("cut", {})) for track in data.get("tracks", ())]
+        ends = (float(track.get("offset", 0)) + _duration(track.get("cut", {})) for track in data.get("tracks", ()))
         return max(ends, default=0.0)
-    duration = data.get("duration", 0)
-    return float(duration) if isinstance(duration, int | float) else 0.0
+    return float(data.get("duration", 0))
 
 
 def leaves(data: Mapping[str, Any]) -> Iterator[tuple[Mapping[str, Any], Sequence[dict[str, Any]]]]:
@@ -245,7 +226,7 @@ def _check_audio(
     usable = [
         (line, line.data, of_line)
         for line, of_line in zip(chunk, found, strict=True)
-        if line.data is not None and not not_a_cut(line.data)
+        if line.data is not None and not any(problem.kind in UNUSABLE for problem in of_line)
     ]
     files = dict.fromkeys(path for _, data, _ in usable for path, _ in _files(data) if path not in headers)
     for path, header in zip(files, _parallel(pool, _header, list(files)), strict=True):
@@ -321,12 +302,13 @@ def decode(data: dict[str, Any]) -> tuple[str, str, str] | None:
 
 
 def to_cut(data: Mapping[str, Any]) -> Any:
-    """The lhotse cut that a manifest's line stands for."""
-    import copy
+    """The lhotse cut that a manifest's line stands for.
 
-    from lhotse.cut.set import deserialize_cut
-
-    return deserialize_cut(copy.deepcopy(dict(data)))  # lhotse takes the mapping apart
+    Raises:
+        AudioError: it names audio or features that are not in files, which lhotse would run or fetch.
+    """
+    audio.require_files(data)
+    return schema.made(data)
 
 
 def _parallel(pool: ThreadPoolExecutor, function: Callable[[T], U], items: Sequence[T]) -> list[U]:

@@ -11,7 +11,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from voxkit.data.checks import TOLERANCE, Line, Requirements, check, leaves, to_cut
+from voxkit.data.checks import TOLERANCE, Line, Requirements, check, check_form, leaves, to_cut
 from voxkit.errors import DataError, Problems, UserError
 
 if TYPE_CHECKING:
@@ -121,10 +121,10 @@ def read_lines(files: Iterable[Path]) -> Iterator[Line]:
 
 
 def read_text(file: Path) -> Iterator[tuple[int, bytes]]:
-    """The numbered lines of a manifest that are not blank; a gzip stream that is cut off ends in a broken line.
+    """The numbered lines of a manifest that are not blank.
 
     Raises:
-        UserError: the file cannot be opened.
+        UserError: the file cannot be opened; or its gzip stream is damaged, so that lines are lost.
     """
     number = 0
     try:
@@ -134,21 +134,24 @@ def read_text(file: Path) -> Iterator[tuple[int, bytes]]:
                     if text.strip():
                         yield number, text
             except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-                yield number + 1, b"\xff" + f"the gzip stream is damaged: {error}".encode()
+                what = f"the gzip stream is damaged ({error}); whatever came after this is lost"
+                raise UserError(f"{file}:{number + 1}: {what}", fix="make the file again, or copy it again") from error
     except OSError as error:
         raise UserError(f"{file}: cannot be read: {error.strerror}", fix="check the path") from error
 
 
 def parse_line(where: str, text: bytes) -> Line:
     """One line of a manifest."""
-    if text.startswith(b"\xff"):  # never begins UTF-8; `read_text` marks a damaged stream so
-        return Line(where, None, text[1:].decode(errors="replace"))
     try:
         data = json.loads(text)
     except json.JSONDecodeError as error:
         return Line(where, None, f"not JSON: {error.msg} at column {error.colno}")
     except UnicodeDecodeError:
         return Line(where, None, "not UTF-8 text")
+    except RecursionError:
+        return Line(where, None, "JSON, but nested too deeply")
+    except ValueError:  # Python reads integers of up to 4300 digits
+        return Line(where, None, "JSON, but with a number of thousands of digits")
     return Line(where, data) if isinstance(data, dict) else Line(where, None, "JSON, but not an object")
 
 
@@ -173,16 +176,12 @@ class CutLines:
                 if where in self.skip:
                     continue
                 line = parse_line(where, text)
-                try:
-                    cut = to_cut(snap(relocate(line.data, file.parent, moved))) if line.data is not None else None
-                    reason = line.error
-                except Exception as error:  # lhotse meets unexpected content with many kinds of exceptions
-                    cut, reason = None, f"not a cut ({type(error).__name__}: {error})"
-                if cut is None:
+                fault = check_form(line)
+                if fault is not None:
                     problems = Problems()
-                    problems.add("broken JSON line", where, line.id, reason, "write the manifest again")
+                    problems.add(fault.kind, where, fault.id, fault.what, fault.fix)
                     raise DataError(problems, total=1)
-                yield cut
+                yield to_cut(snap(relocate(line.data or {}, file.parent, moved)))
 
     def __len__(self) -> int:
         if self._length is None:

@@ -34,11 +34,11 @@ class Rule:
 
 
 def _is_text(value: Any) -> bool:
-    return isinstance(value, str)
+    return isinstance(value, str) and "\0" not in value
 
 
 def _is_id(value: Any) -> bool:
-    return isinstance(value, str) and value != ""
+    return _is_text(value) and value != ""
 
 
 def _is_path(value: Any) -> bool:
@@ -62,8 +62,8 @@ def _or_null(rule: Rule) -> Rule:
 
 
 ID = Rule(_is_id, "a string that is not empty")
-TEXT = _or_null(Rule(_is_text, "a string"))
-KIND = Rule(_is_text, "a string")
+KIND = Rule(_is_text, "a string without NUL")
+TEXT = _or_null(KIND)
 PATH = Rule(_is_path, "a path")
 NUMBER = Rule(_is_number, "a finite number")
 POSITIVE = Rule(lambda value: _is_number(value) and value > 0, "a positive number")

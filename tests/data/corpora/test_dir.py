@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +33,33 @@ def test_folder_of_audio(tmp_path: Path) -> None:
     assert list(found) == ["b", "x-a", "x-y-c"]
     assert not problems
     assert found["b"].text is None
+
+
+def test_a_name_that_is_not_utf8(tmp_path: Path) -> None:
+    odd = tmp_path / os.fsdecode(b"lat\xe9in")
+    try:
+        odd.mkdir()
+    except OSError:
+        pytest.skip("this file system has names in UTF-8 alone")
+    tone(tmp_path / "good.wav")
+    (odd / "a.wav").write_bytes((tmp_path / "good.wav").read_bytes())
+    found, problems = read(tmp_path)
+    assert list(found) == ["good"]
+    assert problems == [("unusable name", "a.wav", "lat\\udce9in-a")]
+    with pytest.raises(UserError, match="folder's name is not UTF-8") as caught:
+        read(odd)
+    str(caught.value).encode()
+
+
+def test_nul_is_a_problem_and_other_separators_are_text(tmp_path: Path) -> None:
+    for name in "abc":
+        tone(tmp_path / f"{name}.wav")
+    (tmp_path / "transcripts.tsv").write_bytes("a\tone\u2028two\x0cthree\r\nb\tone\0\r\nc\tone\x85two\n".encode())
+    found, problems = read(tmp_path)
+    assert {id: u.text for id, u in found.items()} == {"a": "one\u2028two\x0cthree", "c": "one\x85two"}
+    assert problems[0] == ("broken line", "transcripts.tsv:2", "b")
+    (tmp_path / "wav.scp").write_text("a a.wav\nb b\0.wav\n")
+    assert ("broken line", "wav.scp:2", "b") in read(tmp_path)[1]
 
 
 def test_empty_folder(tmp_path: Path) -> None:

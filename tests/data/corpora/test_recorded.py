@@ -186,6 +186,9 @@ def test_tables(tmp_path: Path) -> None:
     assert [p.where for p in problems] == [f"{path}:4"]
     with pytest.raises(UserError, match="no column c"):
         list(read_table(path, ("c",), problems))
+    path.write_bytes("a\tb\r\n1\tx\u2028y\x0b\r\n2\ty\0\r\n".encode())
+    assert [row["b"] for row in read_table(path, ("a",), problems)] == ["x\u2028y\x0b"]
+    assert [(p.where, p.what) for p in problems][1:] == [(f"{path}:3", "it holds a NUL character")]
     path.write_bytes(b"a\n\xff\n")
     with pytest.raises(UserError, match=r"t\.tsv:2: not UTF-8"):
         read_lines(path)

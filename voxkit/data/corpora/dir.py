@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from voxkit.data.corpora.corpus import Prepared, Utterance
-from voxkit.data.corpora.table import read_lines
+from voxkit.data.corpora.table import NUL, read_lines
 from voxkit.errors import Problems, UserError
 
 AUDIO = frozenset({".wav", ".flac", ".ogg", ".mp3", ".opus", ".aiff", ".aif", ".au", ".w64"})
@@ -24,13 +24,19 @@ def read(source: Path, problems: Problems) -> Prepared:
     """Everything in the folder as the set `all`.
 
     Raises:
-        UserError: the folder holds neither audio nor `wav.scp`.
+        UserError: the folder holds neither audio nor `wav.scp`, or manifests cannot name it.
     """
+    if _is_nameless(source):
+        raise UserError(f"{_shown(source)}: the folder's name is not UTF-8", fix="rename it, e.g. with convmv")
     if (source / "wav.scp").exists():
         return Prepared({"all": list(_read_kaldi(source, problems))})
     files = sorted(path for path in source.rglob("*") if path.suffix.lower() in AUDIO and path.is_file())
     if not files:
         raise UserError(f"{source}: no audio and no wav.scp", fix=f"give a folder with {' '.join(sorted(AUDIO))} files")
+    for path in filter(_is_nameless, files):
+        what, fix = "the name is not UTF-8, so that no manifest can hold it", "rename the file, e.g. with convmv"
+        problems.add("unusable name", _shown(path), _shown(_id(source, path)), what, fix)
+    files = [path for path in files if not _is_nameless(path)]
     if (source / TRANSCRIPTS).exists():
         return Prepared({"all": list(_read_transcribed(source, files, problems))})
     return Prepared({"all": [Utterance(_id(source, path), path, str(path)) for path in files]})
@@ -38,6 +44,15 @@ def read(source: Path, problems: Problems) -> Prepared:
 
 def _id(source: Path, path: Path) -> str:
     return "-".join(path.relative_to(source).with_suffix("").parts)
+
+
+def _is_nameless(path: Path) -> bool:
+    """Whether a path has bytes that are not UTF-8, which Python keeps as lone surrogates."""
+    return _shown(path) != str(path)
+
+
+def _shown(name: Path | str) -> str:
+    return str(name).encode(errors="backslashreplace").decode()
 
 
 def _read_transcribed(source: Path, files: list[Path], problems: Problems) -> Iterator[Utterance]:
@@ -55,7 +70,9 @@ def _read_transcribed(source: Path, files: list[Path], problems: Problems) -> It
         if not line.strip() or (number == 1 and name in HEADERS):
             continue
         found = names.get(name.removeprefix("./"), [])
-        if len(fields) not in (1, 2):
+        if "\0" in line:
+            problems.add("broken line", where, name.replace("\0", ""), *NUL)
+        elif len(fields) not in (1, 2):
             what = f"{len(fields) + 1} fields instead of 2 or 3"
             problems.add("broken line", where, name or f"line {number}", what, "write path<TAB>text[<TAB>speaker]")
         elif not found:
@@ -163,7 +180,9 @@ def _read_map(path: Path, problems: Problems, empty: bool = False) -> dict[str, 
             continue
         key, *rest = line.split(maxsplit=1)
         value = rest[0].strip() if rest else ""
-        if key in table:
+        if "\0" in line:
+            problems.add("broken line", where, key.replace("\0", ""), *NUL)
+        elif key in table:
             problems.add("duplicate id", where, key, f"also at {table[key][1]}", "remove one of them")
         elif not value and not empty:
             problems.add("broken line", where, key, "nothing after the id", "complete or remove the line")

@@ -9,6 +9,8 @@ from pathlib import Path
 from voxkit.data.corpora.corpus import Prepared, Utterance
 from voxkit.errors import Problems, UserError
 
+NUL = ("it holds a NUL character", "remove it, or copy the file again")
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
@@ -22,18 +24,19 @@ class Row:
 
 
 def read_lines(path: Path) -> list[str]:
-    """The lines of a UTF-8 text file.
+    """The lines of a UTF-8 text file: what is between line feeds, for texts may hold what Unicode calls a separator.
 
     Raises:
         UserError: the file cannot be read or is not UTF-8.
     """
     try:
-        return path.read_text(encoding="utf-8-sig").splitlines()
+        lines = path.read_bytes().decode("utf-8-sig").split("\n")
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}", fix="check the folder of the corpus") from error
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
         raise UserError(f"{path}:{line}: not UTF-8", fix="convert the file to UTF-8, e.g. with iconv") from error
+    return [line.removesuffix("\r") for line in (lines if lines[-1] else lines[:-1])]
 
 
 def read_table(path: Path, columns: Sequence[str], problems: Problems) -> Iterator[Row]:
@@ -51,7 +54,9 @@ def read_table(path: Path, columns: Sequence[str], problems: Problems) -> Iterat
         )
     for number, line in enumerate(lines[1:], start=2):
         values = line.split("\t")
-        if len(values) == len(names):
+        if "\0" in line:
+            problems.add("broken line", f"{path}:{number}", f"{path.name}:{number}", *NUL)
+        elif len(values) == len(names):
             yield Row(f"{path}:{number}", dict(zip(names, values, strict=True)))
         elif line.strip():
             problems.add(

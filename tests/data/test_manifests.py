@@ -267,6 +267,27 @@ def test_files_that_are_no_manifests(tmp_path: Path) -> None:
     assert "--merge" in caught.value.fix
 
 
+def test_what_is_there_instead_of_a_manifest(tmp_path: Path, lines: list[dict]) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    with pytest.raises(UserError, match=r"cuts\.jsonl\.gz: no such manifest"):
+        manifest_files(data)
+    make_cut(data, "a")
+    with pytest.raises(UserError, match="a folder of audio") as caught:
+        manifest_files(data)
+    assert "voxkit prepare dir" in caught.value.fix
+    for name in ("dev", "train"):
+        write_lines(data / f"cuts_{name}.jsonl.gz", lines)
+    with pytest.raises(UserError, match="no such manifest") as caught:
+        manifest_files(data)
+    assert caught.value.fix == f"give one of its manifests: {data}/cuts_dev.jsonl.gz {data}/cuts_train.jsonl.gz"
+    with pytest.raises(UserError, match=r"a\.flac: audio, not a manifest"):
+        manifest_files([data / "a.flac", data])
+    (data / "gone.wav").symlink_to("/nowhere/x.wav")
+    with pytest.raises(UserError, match=r"gone\.wav: a link to /nowhere/x\.wav, which is not there"):
+        manifest_files(data / "gone.wav")
+
+
 def test_several_manifests_are_chained_and_a_folder_stands_for_its_cuts(tmp_path: Path, lines: list[dict]) -> None:
     write_lines(tmp_path / "cuts.jsonl.gz", lines[:4])
     other = write_lines(tmp_path / "other.jsonl", lines[4:])

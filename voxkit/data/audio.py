@@ -25,6 +25,7 @@ AudioFault = Literal[
     "truncated audio", "NaN audio", "silent audio",
 ]  # fmt: skip
 
+ENDINGS = frozenset({".wav", ".flac", ".ogg", ".mp3", ".opus", ".aiff", ".aif", ".au", ".w64"})  # of audio files
 SILENCE = 2 / 32768  # peak to peak: two steps of 16 bits, which dither alone may reach
 LOSSY = ("MP3", "OGG", "MPEG")  # formats whose header may be off by what the encoder padded
 LOSSY_SLACK = 0.06  # that much [s]

@@ -11,6 +11,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from voxkit.data.audio import ENDINGS
 from voxkit.data.checks import TOLERANCE, Line, Requirements, check, check_form, leaves, to_cut
 from voxkit.errors import DataError, Problems, UserError
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 CUTS = "cuts.jsonl.gz"
 FEATURES = "feats"  # the folder beside `CUTS` that holds features
+
+MANY = 8  # manifests to name in a message
 
 Paths = str | Path | Sequence[str | Path]
 
@@ -101,9 +104,11 @@ def manifest_files(paths: Paths) -> tuple[Path, ...]:
     for given in map(Path, listed):
         file = given / CUTS if given.is_dir() else given
         if not file.exists():
-            parts = sorted(given.glob("shard-*-of-*")) if given.is_dir() else []
-            fix = "join the shards first: the same command with --merge" if parts else "check the path"
-            raise UserError(f"{file}: no such manifest", fix=fix)
+            raise _no_manifest(given, file)
+        if not file.is_file():
+            raise UserError(f"{file}: not a file", fix="give a manifest, or a folder that holds cuts.jsonl.gz")
+        if file.suffix.lower() in ENDINGS:
+            raise UserError(f"{file}: audio, not a manifest", fix="give manifests alone, or audio files alone")
         if not file.name.endswith((".jsonl", ".jsonl.gz")):
             raise UserError(
                 f"{file}: not a JSON-lines manifest (.jsonl or .jsonl.gz)",
@@ -111,6 +116,23 @@ def manifest_files(paths: Paths) -> tuple[Path, ...]:
             )
         files.append(file)
     return tuple(files)
+
+
+def _no_manifest(given: Path, file: Path) -> UserError:
+    """What to say where `file`, which `given` stands for, does not exist."""
+    if given.is_symlink() and not given.exists():
+        return UserError(f"{given}: a link to {given.readlink()}, which is not there", fix="mend or remove the link")
+    if not given.is_dir():
+        return UserError(f"{given}: no such manifest", fix="check the path")
+    if any(given.glob("shard-*-of-*")):
+        return UserError(f"{file}: no such manifest", fix="join the shards first: the same command with --merge")
+    sets = sorted(path for path in given.glob("*cuts*.jsonl*") if path.name.endswith((".jsonl", ".jsonl.gz")))
+    if sets:
+        fix = "give one of its manifests: " + " ".join(map(str, sets[:MANY]))
+        return UserError(f"{file}: no such manifest", fix=fix + (" ..." if len(sets) > MANY else ""))
+    if any(path.suffix.lower() in ENDINGS for path in given.iterdir()):
+        return UserError(f"{given}: a folder of audio, without {CUTS}", fix=f"voxkit prepare dir {given} --out DATA")
+    return UserError(f"{file}: no such manifest", fix="check the path")
 
 
 def read_lines(files: Iterable[Path]) -> Iterator[Line]:

@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from voxkit.data.audio import ENDINGS
 from voxkit.data.corpora.corpus import Prepared, Utterance
 from voxkit.data.corpora.table import NUL, read_lines
 from voxkit.errors import Problems, UserError
 
-AUDIO = frozenset({".wav", ".flac", ".ogg", ".mp3", ".opus", ".aiff", ".aif", ".au", ".w64"})
 TRANSCRIPTS = "transcripts.tsv"
 HEADERS = frozenset({"path", "id", "utt_id", "path-or-id"})  # first words of a line that only names the columns
 GENDERS = {"f": "female", "m": "male"}
@@ -30,9 +30,11 @@ def read(source: Path, problems: Problems) -> Prepared:
         raise UserError(f"{_shown(source)}: the folder's name is not UTF-8", fix="rename it, e.g. with convmv")
     if (source / "wav.scp").exists():
         return Prepared({"all": list(_read_kaldi(source, problems))})
-    files = sorted(path for path in source.rglob("*") if path.suffix.lower() in AUDIO and path.is_file())
+    files = sorted(path for path in source.rglob("*") if path.suffix.lower() in ENDINGS and path.is_file())
     if not files:
-        raise UserError(f"{source}: no audio and no wav.scp", fix=f"give a folder with {' '.join(sorted(AUDIO))} files")
+        raise UserError(
+            f"{source}: no audio and no wav.scp", fix=f"give a folder with {' '.join(sorted(ENDINGS))} files"
+        )
     for path in filter(_is_nameless, files):
         what, fix = "the name is not UTF-8, so that no manifest can hold it", "rename the file, e.g. with convmv"
         problems.add("unusable name", _shown(path), _shown(_id(source, path)), what, fix)

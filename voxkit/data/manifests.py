@@ -156,7 +156,7 @@ def read_text(file: Path) -> Iterator[tuple[int, bytes]]:
                     if text.strip():
                         yield number, text
             except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-                what = f"the gzip stream is damaged ({error}); whatever came after this is lost"
+                what = f"the gzip stream is damaged ({error}), so that lines are lost or changed"
                 raise UserError(f"{file}:{number + 1}: {what}", fix="make the file again, or copy it again") from error
     except OSError as error:
         raise UserError(f"{file}: cannot be read: {error.strerror}", fix="check the path") from error

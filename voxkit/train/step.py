@@ -171,7 +171,7 @@ def build_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimi
     groups = [group for group in groups if group["params"]]
     if config.optimizer == "adamw":
         betas = (config.momentum, config.beta2)
-        return torch.optim.AdamW(groups, lr=config.lr, betas=betas, eps=config.epsilon)
+        return torch.optim.AdamW(groups, lr=config.lr, betas=betas, eps=config.epsilon, fused=True)
     return torch.optim.SGD(groups, lr=config.lr, momentum=config.momentum, nesterov=config.momentum > 0)
 
 

@@ -1,4 +1,5 @@
 import contextlib
+import errno
 import os
 import sys
 from collections.abc import Callable
@@ -87,6 +88,14 @@ def test_a_failed_save_leaves_the_older_one(tmp_path: Path) -> None:
     assert same(bundle.load(tmp_path / "b").model, model)
     newer = save(tmp_path / "b", seed=3)
     assert same(bundle.load(tmp_path / "b").model, newer)
+
+
+def test_a_full_disk(small_disk: Path) -> None:
+    with pytest.raises(OSError, match="No space left on device") as caught:
+        save(small_disk / "b", width=200)
+    assert (caught.value.errno, caught.value.filename) == (errno.ENOSPC, str(small_disk / "b"))
+    model = save(small_disk / "b", width=20)
+    assert same(bundle.load(small_disk / "b").model, model)
 
 
 class Killed(BaseException):

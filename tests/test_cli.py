@@ -1,3 +1,4 @@
+import errno
 import importlib
 import inspect
 import os
@@ -218,6 +219,53 @@ def test_ctrl_c_is_one_line() -> None:
         program = f"{code}{place}import sys\nsys.argv = ['voxkit', 'prepare', '--list']\ncli.main()"
         done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
         assert (done.returncode, done.stderr) == (130, "stopped: by Ctrl-C\n")
+
+
+@pytest.mark.parametrize(
+    ("raised", "text"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device", "/a/b"), "no space left on the disk: /a/b"),
+        (OSError(errno.EDQUOT, "Disk quota exceeded", "/a/b"), "the disk quota is used up: /a/b"),
+        (OSError(errno.EROFS, "Read-only file system", "/a/b"), "the disk is read-only: /a/b"),
+        (OSError(errno.ENOSPC, "No space left on device"), "no space left on the disk: standard output or a temporary"),
+        (OSError("6394 requested and 4064 written"), "no space left on the disk"),
+        (RuntimeError("I/O error: No space left on device (os error 28)"), "no space left on the disk"),
+    ],
+)
+def test_a_full_disk_is_no_bug(
+    raised: Exception, text: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(cli, "register", lambda only: _raiser(raised))
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    assert stop.value.code == 2
+    assert capsys.readouterr().err.startswith(f"error: {text}")
+
+
+def test_other_errors_of_the_system_are_bugs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cli, "register", lambda only: _raiser(PermissionError(errno.EACCES, "Permission denied")))
+    with pytest.raises(PermissionError):
+        cli.main()
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["prepare", "mini", "--print-config"]])
+def test_a_full_standard_output_is_told(arguments: list[str], unbuffered: str) -> None:
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": unbuffered}
+    with open("/dev/full", "w") as full:
+        command = [sys.executable, "-m", "voxkit", *arguments]
+        done = subprocess.run(command, env=env, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: no space left on the disk: standard output")
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("arguments", [["featurize", "missing", "--out", "x"], ["featurize", "--nonsense"]])
+def test_the_status_needs_no_standard_error(arguments: list[str], tmp_path: Path) -> None:
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": ""}
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([sys.executable, "-m", "voxkit", *arguments], cwd=tmp_path, env=env, stderr=full)
+    assert done.returncode == 2
 
 
 def _raiser(error: Exception):

@@ -16,7 +16,7 @@ from voxkit import rundir
 from voxkit.commands.options import PARTS, parts, shard_out
 from voxkit.config import Config
 from voxkit.errors import UserError
-from voxkit.rundir import RunDir, environment, output, read_config, write_atomic
+from voxkit.rundir import RunDir, environment, output, read_config, write_atomic, writing
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -348,3 +348,31 @@ def test_environment_tells_no_host() -> None:
     found = environment()
     assert {"time", "voxkit", "git", "python", "platform", "cpus", "packages"} == set(found)
     assert os.uname().nodename not in json.dumps(found["platform"])
+
+
+# ---------------------------------------------------------------------------------------------- a full disk
+
+
+def test_a_full_disk_is_told_with_the_place_and_what_is_finished_stays(small_disk: Path) -> None:
+    def make(size: int) -> None:
+        with output(small_disk / "out", "prepare", {"a": 1}) as folder:
+            (folder.work / "finished").touch()
+            with open(folder.work / "big", "wb") as file:
+                file.write(bytes(size))  # such an error names no file
+
+    with pytest.raises(OSError, match="No space left on device") as caught:
+        make(100_000)
+    assert caught.value.filename == str(small_disk / "out.partial")
+    assert (small_disk / "out.partial" / "finished").exists()
+    make(100)
+    assert (small_disk / "out" / "big").stat().st_size == 100
+
+
+def test_an_error_text_of_a_library_becomes_the_error_it_was(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="No space left") as caught, writing(tmp_path):
+        raise RuntimeError("I/O error: No space left on device (os error 28)")
+    assert (caught.value.errno, caught.value.filename) == (errno.ENOSPC, str(tmp_path))
+    for other in (ValueError("28"), PermissionError(errno.EACCES, "Permission denied"), UserError("no")):
+        with pytest.raises(type(other)) as kept, writing(tmp_path):
+            raise other
+        assert kept.value is other

@@ -15,7 +15,7 @@ import yaml
 from voxkit import __version__
 from voxkit.config import Config, to_dict
 from voxkit.errors import UserError
-from voxkit.rundir import CONFIG, read_config, sync_tree, write_atomic
+from voxkit.rundir import CONFIG, read_config, sync_tree, write_atomic, writing
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -47,19 +47,23 @@ def save(
         system: the room that can build the model, for example "train_am".
         state: the model's `state_dict()`.
         assets: small files that the model needs, by the name they get in `assets/`.
+
+    Raises:
+        OSError: it cannot be written, as on a full disk.
     """
     from safetensors.torch import save_file
 
     temporary = path.with_name(f".{path.name}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)
-    (temporary / ASSETS).mkdir(parents=True)
-    for name, source in (assets or {}).items():
-        shutil.copyfile(source, temporary / ASSETS / name)
     weights = {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in state.items()}  # none shared
-    save_file(weights, temporary / WEIGHTS)
     head = {"format": FORMAT, "voxkit": __version__, "system": system, "config": to_dict(config)}
-    write_atomic(temporary / CONFIG, yaml.safe_dump(head, sort_keys=False, allow_unicode=True))
-    sync_tree(temporary)
+    with writing(path):
+        (temporary / ASSETS).mkdir(parents=True)
+        for name, source in (assets or {}).items():
+            shutil.copyfile(source, temporary / ASSETS / name)
+        save_file(weights, temporary / WEIGHTS)
+        write_atomic(temporary / CONFIG, yaml.safe_dump(head, sort_keys=False, allow_unicode=True))
+        sync_tree(temporary)
     old = _old(path)
     if path.exists():
         shutil.rmtree(old, ignore_errors=True)

@@ -5,6 +5,7 @@ Imports neither torch nor lhotse: `--help` must answer at once.
 
 from __future__ import annotations
 
+import errno
 import importlib
 import inspect
 import os
@@ -19,7 +20,16 @@ import typer
 
 from voxkit import __version__
 from voxkit.commands import COMMANDS
-from voxkit.errors import EXIT_BROKEN_PIPE, EXIT_CTRL_C, EXIT_INTERRUPTED, EXIT_USER, Interrupted, UserError
+from voxkit.errors import (
+    EXIT_BROKEN_PIPE,
+    EXIT_CTRL_C,
+    EXIT_INTERRUPTED,
+    EXIT_USER,
+    NO_SPACE,
+    Interrupted,
+    UserError,
+    no_space,
+)
 
 app = typer.Typer(
     name="voxkit",
@@ -107,26 +117,35 @@ def main() -> None:
     try:
         register(_wanted())(prog_name="voxkit")
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        _tell(f"error: {error}")
         sys.exit(EXIT_USER)
     except Interrupted as stop:
-        print(f"stopped: {stop}", file=sys.stderr)
+        _tell(f"stopped: {stop}")
         sys.exit(EXIT_INTERRUPTED)
     except (KeyboardInterrupt, BrokenPipeError, SystemExit) as end:
         _end(end)
+    except Exception as error:
+        full = no_space(error)
+        if full is None:
+            raise
+        _end_full(full)
 
 
 def _end(end: BaseException) -> NoReturn:
     """Exit as the command did, after Ctrl-C (which typer may have made an exit of its own), or for want of a reader."""
     causes = [end, *_causes(end)]
     if any(isinstance(error, KeyboardInterrupt) for error in causes):
-        print("stopped: by Ctrl-C", file=sys.stderr)
+        _tell("stopped: by Ctrl-C")
         sys.exit(EXIT_CTRL_C)
     broken = next((error for error in causes if isinstance(error, BrokenPipeError)), None)
     try:
         sys.stdout.flush()  # here, where it can still be told that nobody reads it
     except BrokenPipeError as error:
         broken = error
+    except OSError as error:
+        if error.errno not in NO_SPACE:
+            raise
+        _end_full(error)
     if broken is not None:
         if not _is_unread(broken):
             raise broken  # another pipe, inside: a bug
@@ -135,6 +154,27 @@ def _end(end: BaseException) -> NoReturn:
             os.dup2(nowhere, stream)  # Python flushes both once more when it ends
         sys.exit(EXIT_BROKEN_PIPE)
     raise end
+
+
+def _end_full(full: OSError) -> NoReturn:
+    """Tell that nothing more can be written there and exit."""
+    where, fix = full.filename, "free some space or choose another --out; the same command goes on"
+    if where is None:  # what commands write is named by voxkit.rundir
+        where, fix = "standard output or a temporary file", "free some space, or send the output and TMPDIR elsewhere"
+    try:
+        sys.stdout.flush()  # what it could not write it keeps, unless it has no buffer, and fails again
+    except OSError:
+        where, fix = "standard output", "free some space, or send the output elsewhere"
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Python flushes it once more when it ends
+    _tell(f"error: {NO_SPACE[full.errno or errno.ENOSPC]}: {where}\nfix: {fix}")
+    sys.exit(EXIT_USER)
+
+
+def _tell(text: str) -> None:
+    try:
+        print(text, file=sys.stderr, flush=True)
+    except OSError:  # on a full disk too, or unread
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

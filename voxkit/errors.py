@@ -7,7 +7,10 @@ to save gives 130, and a reader that went away (`voxkit ... | head`) 141, as the
 
 from __future__ import annotations
 
+import errno
 import json
+import os
+import re
 import signal
 from collections import Counter
 from collections.abc import Iterator
@@ -19,6 +22,13 @@ EXIT_BUG = 1
 EXIT_INTERRUPTED = 75
 EXIT_CTRL_C = 128 + signal.SIGINT
 EXIT_BROKEN_PIPE = 128 + signal.SIGPIPE
+
+
+NO_SPACE = {
+    errno.ENOSPC: "no space left on the disk",
+    errno.EDQUOT: "the disk quota is used up",
+    errno.EROFS: "the disk is read-only",
+}
 
 
 class UserError(Exception):
@@ -123,3 +133,20 @@ class DataError(UserError):
             fix="mend the items above, or leave them out with --max-bad SHARE where the command has it",
         )
         self.problems = problems
+
+
+def system_errors(error: BaseException | None) -> Iterator[OSError]:
+    """What the operating system said: an error itself and those it came from, also where a library made text of it."""
+    while error is not None:
+        if told := re.search(r"\(os error (\d+)\)", str(error)):  # by Rust, so by safetensors
+            yield OSError(int(told[1]), os.strerror(int(told[1])))
+        elif re.fullmatch(r"\d+ requested and \d+ written", str(error)):  # numpy's tofile
+            yield OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        elif isinstance(error, OSError):
+            yield error
+        error = error.__cause__ or error.__context__
+
+
+def no_space(error: BaseException) -> OSError | None:
+    """The error of a full or read-only disk (`NO_SPACE`), if that is what an error came from."""
+    return next((found for found in system_errors(error) if found.errno in NO_SPACE), None)

@@ -30,7 +30,7 @@ import yaml
 
 from voxkit import __version__
 from voxkit.config import Config, diff, to_dict, to_yaml
-from voxkit.errors import UserError
+from voxkit.errors import UserError, no_space
 from voxkit.progress import say
 
 CONFIG, COMMAND, ENVIRONMENT, METRICS, LOCK, DISPOSABLE = (
@@ -105,15 +105,17 @@ def output(
                 (work / DISPOSABLE).touch()
             write_atomic(work / CONFIG, yaml.safe_dump(wanted, sort_keys=False, allow_unicode=True))
         try:
-            yield Output(out, work, done=False)
+            with writing(work):
+                yield Output(out, work, done=False)
         except BaseException:
             if set(os.listdir(work)) <= {CONFIG, LOCK, DISPOSABLE}:  # nothing worth keeping
                 shutil.rmtree(work, ignore_errors=True)
             raise
-        write_atomic(work / COMMAND, command_line() + "\n")
-        write_atomic(work / ENVIRONMENT, json.dumps(environment(), indent=2) + "\n")
-        sync_tree(work)
-        _publish(work, out)
+        with writing(work):
+            write_atomic(work / COMMAND, command_line() + "\n")
+            write_atomic(work / ENVIRONMENT, json.dumps(environment(), indent=2) + "\n")
+            sync_tree(work)
+            _publish(work, out)
 
 
 def _is_made(out: Path, keep: str | None) -> bool:
@@ -195,7 +197,7 @@ class RunDir:
             elif any(not name.startswith(".") for name in os.listdir(path)):  # a kill may leave a lock and a .tmp
                 raise UserError(f"{path}: not empty and not an experiment folder", fix="choose another --out")
             write_atomic(path / CONFIG, f"command: {command}\n" + to_yaml(config))
-            with open(path / COMMAND, "a", encoding="utf-8") as file:
+            with writing(path / COMMAND), open(path / COMMAND, "a", encoding="utf-8") as file:
                 file.write(f"# {_now()}\n{command_line()}\n")
             write_atomic(path / ENVIRONMENT, json.dumps(environment(), indent=2) + "\n")
             return cls(path, lock, path / METRICS)
@@ -205,7 +207,8 @@ class RunDir:
 
     def log(self, **values: Any) -> None:
         """Append one record to `metrics.jsonl`."""
-        self._metrics.write(json.dumps(values) + "\n")
+        with writing(self.path / METRICS):
+            self._metrics.write(json.dumps(values) + "\n")
 
     def close(self) -> None:
         self._metrics.close()
@@ -251,11 +254,27 @@ def digest(path: Path) -> str:
         raise UserError(f"{path}: cannot be read: {error.strerror}", fix="check the path") from error
 
 
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Have a full or read-only disk told as an OSError that names a file; where none is named, that is `path`."""
+    try:
+        yield
+    except Exception as error:
+        full = no_space(error)
+        if full is None or isinstance(error, UserError):
+            raise
+        if full.filename is None:
+            full.filename = str(path)
+        if full is error:
+            raise
+        raise full from error
+
+
 def write_atomic(path: Path, data: str | bytes) -> None:
     """Write a file that is whole or not there, even if the machine stops."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with open(temporary, "wb") as file:
+        with writing(path), open(temporary, "wb") as file:
             file.write(data.encode() if isinstance(data, str) else data)
             file.flush()
             os.fsync(file.fileno())

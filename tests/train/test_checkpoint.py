@@ -111,6 +111,29 @@ def test_a_fault_anywhere_in_a_save_leaves_whole_checkpoints_only(tmp_path, monk
     assert checkpoint.load(folder / "step-2").state.step == 2
 
 
+@pytest.mark.parametrize("what", ["weights", "optimizer", "state"])
+def test_a_full_disk(small_disk, what):
+    state, weights, optimizer = some(2)
+    big = torch.zeros(100_000)
+    if what == "weights":
+        weights = {"model": {"w": big}}
+    elif what == "optimizer":
+        optimizer = {"optimizer": {"state": big}}
+    else:
+        state.meter = {f"key {number}": 0.1 for number in range(10_000)}
+    with pytest.raises(UserError, match="cannot write the checkpoint: No space left on device") as caught:
+        checkpoint.save(small_disk, state, weights, optimizer)
+    assert "free some space" in caught.value.fix
+    assert checkpoint.latest(small_disk) is None
+    checkpoint.clean(small_disk)
+    checkpoint.save(small_disk, *some(2))
+
+
+def test_what_cannot_be_saved_is_a_bug(tmp_path):
+    with pytest.raises(AttributeError):
+        checkpoint.save(tmp_path, State(step=1), {"model": {"w": "no tensor"}}, {})
+
+
 def kill_at_flush(number: int) -> None:
     """Make this process die as if by `kill -9` at its n-th flush of a file or folder during saves."""
     real, save, left = os.fsync, checkpoint.save, [number]

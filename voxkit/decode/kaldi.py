@@ -99,7 +99,9 @@ class KaldiDecoder:
                 break
             narrow *= 0.6
         file = Path(self._scratch.name) / "raw.fst"
-        raw.write(str(file))  # its binary form: reading the arcs one by one through Python costs ten times as much
+        # its binary form: reading the arcs one by one through Python costs ten times as much
+        if not raw.write(str(file)):
+            raise UserError(f"{file}: cannot be written", fix="is the disk full? TMPDIR names another one")
         return word_lattice(RawLattice.from_openfst(file.read_bytes()), len(self.lang.tokens), num_frames)
 
     def _raw_lattice(self, scores: NDArray[np.float32], beam: float, lattice_beam: float) -> Any:

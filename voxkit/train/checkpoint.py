@@ -7,7 +7,6 @@ starts with a rename too. So a folder without `.tmp` is complete, whenever the p
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import re
@@ -23,7 +22,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from voxkit.errors import UserError
+from voxkit.errors import NO_SPACE, UserError, system_errors
 from voxkit.rundir import sync_tree, write_atomic
 
 STATE = "state.json"
@@ -89,15 +88,19 @@ def save(
         for name, weights in tensors.items():
             save_file({key: _own(tensor) for key, tensor in weights.items()}, temporary / f"{name}.safetensors")
         for name, value in objects.items():
-            torch.save(value, temporary / f"{name}.pt")
+            with open(temporary / f"{name}.pt", "wb") as file:  # given a path, torch hides what went wrong
+                torch.save(value, file)
         (temporary / STATE).write_text(head, encoding="utf-8")
         sync_tree(temporary)
         os.rename(temporary, final)
         _sync(folder)
-    except (OSError, SafetensorError) as error:
-        full = isinstance(error, SafetensorError) or error.errno in (errno.ENOSPC, errno.EDQUOT)
+    except Exception as error:
+        cause = next(system_errors(error), None)
+        if cause is None:
+            raise
+        full = cause.errno in NO_SPACE
         raise UserError(
-            f"{final}: cannot write the checkpoint: {error}",
+            f"{final}: cannot write the checkpoint: {cause.strerror}",
             fix="free some space and run the same command again" if full else "check the folder's permissions",
         ) from error
     return final

@@ -56,6 +56,15 @@ def group(leader: int) -> list[str]:
     return found
 
 
+def test_what_stops_a_process_is_told(small_disk: Path) -> None:
+    with start(small_disk / "mini") as process:
+        told = process.communicate(timeout=60)[1]
+        assert process.returncode == 2, told
+        assert f"error: no space left on the disk: {small_disk}" in told
+        assert "Traceback" not in told
+        until(lambda: not group(process.pid))
+
+
 def test_no_process_outlives_a_killed_command(speaking: subprocess.Popen[str]) -> None:
     assert len(group(speaking.pid)) > 2
     speaking.kill()

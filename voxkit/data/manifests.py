@@ -11,8 +11,9 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from voxkit.data import schema
 from voxkit.data.audio import ENDINGS
-from voxkit.data.checks import TOLERANCE, Line, Requirements, check, check_form, leaves, to_cut
+from voxkit.data.checks import TOLERANCE, Line, Requirements, check, check_form, leaves
 from voxkit.errors import DataError, Problems, UserError
 
 if TYPE_CHECKING:
@@ -203,7 +204,7 @@ class CutLines:
                     problems = Problems()
                     problems.add(fault.kind, where, fault.id, fault.what, fault.fix)
                     raise DataError(problems, total=1)
-                yield to_cut(snap(relocate(line.data or {}, file.parent, moved)))
+                yield schema.made(snap(relocate(line.data or {}, file.parent, moved)))
 
     def __len__(self) -> int:
         if self._length is None:

@@ -11,6 +11,7 @@ import math
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from numbers import Integral, Real
 from typing import Any, cast
 
@@ -46,10 +47,14 @@ def _is_path(value: Any) -> bool:
 
 
 def _is_number(value: Any) -> bool:
+    if type(value) is float:  # most are; asking an abstract class takes long
+        return -LARGEST < value < LARGEST
     return isinstance(value, Real) and not isinstance(value, bool) and -LARGEST < cast(float, value) < LARGEST
 
 
 def _is_whole(value: Any) -> bool:
+    if type(value) is int:
+        return -LARGEST < value < LARGEST
     return isinstance(value, Integral) and not isinstance(value, bool) and -LARGEST < cast(float, value) < LARGEST
 
 
@@ -72,7 +77,7 @@ RATE = Rule(lambda value: _is_whole(value) and value > 0, "a positive whole numb
 CHANNEL = Rule(lambda value: _is_whole(value) and value >= 0, "a channel's number")
 CHANNELS = Rule(_is_channels, "a list of whole numbers")
 ANY_CHANNEL = Rule(lambda value: _is_whole(value) or _is_channels(value), "a channel's number or a list of them")
-MAPPING = Rule(lambda value: isinstance(value, Mapping), "an object")
+MAPPING = Rule(lambda value: isinstance(value, dict), "an object")
 LIST = Rule(lambda value: isinstance(value, list | tuple), "a list")
 WEIGHT = Rule(lambda value: _is_number(value) and value >= 0, "a number of at least 0")
 
@@ -122,28 +127,28 @@ def fault(data: Mapping[str, Any]) -> Fault | None:
 
 def refusal(data: Mapping[str, Any]) -> Fault | None:
     """What in a cut must not be opened: audio that is not in a file, features in pipes; wherever in it they are."""
-    stack: list[tuple[int, Any]] = [(0, data)]
+    stack: list[tuple[int, Any]] = [(0, dict(data))]
     while stack:
         depth, value = stack.pop()
-        if isinstance(value, str):
-            if not value.isascii() and not _is_unicode(value):
-                return "not a cut", f"{_shown(value)} holds half a character (a lone surrogate)", MEND
-        elif isinstance(value, Mapping):
-            if "source" in value and "type" in value and "channels" in value:
-                found = _refused_source(value)
-            elif "storage_type" in value:
-                found = _refused_storage(value)
-            else:
-                found = None
-            if found is not None:
-                return found
-            stack += ((depth + 1, key) for key in value)
-            stack += ((depth + 1, inner) for inner in value.values())
-        elif isinstance(value, list | tuple):
-            stack += ((depth + 1, inner) for inner in value)
         if depth > DEEPEST:
             return "not a cut", f"it is nested more than {DEEPEST} levels deep", MEND
+        found = _refused(value) if isinstance(value, dict) else None
+        if found is not None:
+            return found
+        for inner in chain(value, value.values()) if isinstance(value, dict) else value:
+            if isinstance(inner, str):
+                if not inner.isascii() and not _is_unicode(inner):
+                    return "not a cut", f"{_shown(inner)} holds half a character (a lone surrogate)", MEND
+            elif isinstance(inner, dict | list | tuple):
+                stack.append((depth + 1, inner))
     return None
+
+
+def _refused(value: Mapping[str, Any]) -> Fault | None:
+    """What is refused of a mapping that lhotse would take for a source of audio or stored features."""
+    if "source" in value and "type" in value and "channels" in value:
+        return _refused_source(value)
+    return _refused_storage(value) if "storage_type" in value else None
 
 
 def _refused_source(source: Mapping[str, Any]) -> Fault | None:
@@ -217,7 +222,7 @@ def _items(data: Mapping[str, Any], name: str, at: str) -> Iterator[tuple[str, A
 
 
 def _mapping(value: Any, place: str) -> Iterator[str]:
-    if not isinstance(value, Mapping):
+    if not isinstance(value, dict):
         yield f"{place} is {_shown(value)}, not an object"
 
 
@@ -235,7 +240,7 @@ def _fields(
 
 
 def _is_aligned(item: Any) -> bool:
-    values = list(item.values()) if isinstance(item, Mapping) else item
+    values = list(item.values()) if isinstance(item, dict) else item
     if not isinstance(values, list | tuple) or not 3 <= len(values) <= 4 or not isinstance(values[0], str):
         return False
     return all(map(_is_number, values[1:3])) and (len(values) == 3 or values[3] is None or _is_number(values[3]))
@@ -259,7 +264,7 @@ def _is_plain(data: Mapping[str, Any]) -> bool:
 
 def _holds_manifest(custom: Mapping[str, Any] | None) -> bool:
     """Whether there is an object among the custom fields, which lhotse may take for a recording or an array."""
-    return any(isinstance(value, Mapping) for value in (custom or {}).values())
+    return any(isinstance(value, dict) for value in (custom or {}).values())
 
 
 def _by_lhotse(data: Mapping[str, Any]) -> Fault | None:
@@ -302,7 +307,7 @@ def _shown(value: Any) -> str:
         return "NaN" if math.isnan(value) else "infinite"
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) >= LARGEST:
         return "a huge number"
-    if isinstance(value, Mapping | list | tuple):
-        return "an object" if isinstance(value, Mapping) else "a list"
+    if isinstance(value, dict | list | tuple):
+        return "an object" if isinstance(value, dict) else "a list"
     text = json.dumps(value, default=str)
     return text if len(text) <= 40 else f"{text[:36]}..."

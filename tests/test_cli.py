@@ -268,6 +268,15 @@ def test_the_status_needs_no_standard_error(arguments: list[str], tmp_path: Path
     assert done.returncode == 2
 
 
+def test_a_terminal_that_lacks_letters() -> None:
+    program = (
+        "from voxkit import cli; cli.register = lambda only: lambda prog_name: print('caf\\xe9 \\udce9'); cli.main()"
+    )
+    env = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, env=env, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "caf\\xe9 \\udce9\n", "")
+
+
 def _raiser(error: Exception):
     def command(**_: object) -> None:
         raise error

@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import importlib
 import inspect
+import io
 import os
 import select
 import sys
@@ -114,6 +115,8 @@ def main() -> None:
     """The `voxkit` entry point; it ends with one of the statuses of `voxkit.errors`."""
     # numpy's matrices are small here, and its threads would fight those of torch and of other processes
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # as standard error is: a terminal may lack any letter
     try:
         register(_wanted())(prog_name="voxkit")
     except UserError as error:

@@ -7,7 +7,9 @@ extras=
 
 an4=$data/an4 lang=$exp/lang
 settings=(--config "$root/conf/train_am/an4.yaml") decode=(--config "$root/conf/decode/an4.yaml")
+shown=an406-fcaw-b
 if [ $smoke = yes ]; then
+    shown=worst
     settings=(--config "$root/conf/train_am/tiny.yaml" --set train.steps=8)
 fi
 
@@ -30,10 +32,11 @@ if stage 4 "Decode and score"; then
     for seed in $seeds; do
         # one process, so that the real-time factor is that of one core
         voxkit decode "$exp/seed$seed/am" "$an4/cuts_test.jsonl.gz" --graph "$lang" \
-            --out "$exp/seed$seed/decode" "${decode[@]}" --plot worst
+            --out "$exp/seed$seed/decode" "${decode[@]}" --plot "$shown" --plot worst
         picture "$exp/seed$seed/am/curves.png" 1_training
-        picture "$exp/seed$seed/decode/plots/worst.png" 2_recognised
-        picture "$exp/seed$seed/decode/confusions.png" 3_confusions
+        picture "$exp/seed$seed/decode/plots/$shown.png" 2_recognised
+        picture "$exp/seed$seed/decode/plots/worst.png" 3_most_errors
+        picture "$exp/seed$seed/decode/confusions.png" 4_confusions
     done
 fi
 

@@ -5,7 +5,9 @@ extras=demo
 . "$(dirname "${BASH_SOURCE[0]}")/../../../tools/recipe.sh"
 
 size=() settings=()
+shown=en-us-m6-test000000
 if [ $smoke = yes ]; then
+    shown=worst
     size=(--set hours=0.05 --set lm_sentences=500)
     settings=(--config "$root/conf/train_am/tiny.yaml" --set train.epochs=1)
 else
@@ -37,11 +39,12 @@ fi
 if stage 5 "Decode and score"; then
     for seed in $seeds; do
         voxkit decode "$exp/seed$seed/am" "$data/fbank/test" --graph "$lang" --out "$exp/seed$seed/decode" \
-            --num-jobs "$num_jobs" --plot worst
+            --num-jobs "$num_jobs" --plot "$shown" --plot worst
         cp "$exp/seed$seed/decode/by_dialect.tsv" "$exp/results/"
         picture "$exp/seed$seed/am/curves.png" 1_training
-        picture "$exp/seed$seed/decode/plots/worst.png" 2_recognised
-        picture "$exp/seed$seed/decode/confusions.png" 3_confusions
+        picture "$exp/seed$seed/decode/plots/$shown.png" 2_recognised
+        picture "$exp/seed$seed/decode/plots/worst.png" 3_most_errors
+        picture "$exp/seed$seed/decode/confusions.png" 4_confusions
     done
 fi
 

@@ -207,18 +207,23 @@ def _rows(cut: Cut, normaliser: str) -> tuple[list[tuple[str, list[Any]]], str]:
     scored_as = Report([utterance], normaliser).utterances[0]
     spans = _timed(scored_as.hyp.split(), items, normaliser)
     heard, said = [], []
+    missed: list[str] = []
     position = 0
     end = 0.0
     for pair in scored_as.pairs:
         if pair.op == "del":
-            ahead = spans[position][0] if position < len(spans) else cut.duration
-            said.append(Span(pair.ref, end, max(ahead, end + 0.1), False))
+            missed.append(pair.ref)
             continue
+        if missed:  # somewhere between the words around them
+            said.append(Span(" ".join(missed), end, max(spans[position][0], end + 0.1), False))
+            missed = []
         start, end = spans[position]
         position += 1
         heard.append(Span(pair.hyp, start, end, pair.op == "cor"))
         if pair.op != "ins":
             said.append(Span(pair.ref, start, end, pair.op == "cor"))
+    if missed:
+        said.append(Span(" ".join(missed), end, max(cut.duration, end + 0.1), False))
     errors, total = scored_as.words.count, scored_as.words.total
     title = f"{cut.id}: {errors or 'no'} error{'' if errors == 1 else 's'} in {total} words"
     return [("said", said), ("heard", heard)], title

@@ -6,6 +6,7 @@ import itertools
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import kaldialign
@@ -251,6 +252,27 @@ def test_other_data_under_the_same_name_is_refused(corpus: Path, tmp_path: Path)
     refused = voxkit("train-am", *arguments)
     assert refused.returncode == 2
     assert "data.digests" in refused.stderr
+
+
+def test_killed_and_resumed_gives_the_same_weights(corpus: Path, tmp_path: Path) -> None:
+    sets = ["train.steps=60", "train.save_every=2", "augment.speeds=[0.9, 1.0, 1.1]", "augment.volume=3.0"]
+    sets += ["model.dropout=0.2", "batch.max_cuts=4"]
+    settings = [word for item in sets for word in ("--set", item)]
+    arguments = ["train-am", *inputs(corpus), "--config", str(TINY), *settings]
+    assert voxkit(*arguments, "--out", tmp_path / "whole").returncode == 0
+    command = [sys.executable, "-m", "voxkit", *arguments, "--out", str(tmp_path / "killed")]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        deadline = time.monotonic() + 120
+        while not list((tmp_path / "killed").glob("checkpoints/step-*[0-9]")) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        process.kill()
+    assert not (tmp_path / "killed" / "bundle").exists()
+    resumed = voxkit(*arguments, "--out", tmp_path / "killed")
+    assert resumed.returncode == 0, resumed.stderr
+    assert "going on from step" in resumed.stderr
+    weights = [tmp_path / name / "bundle" / "model.safetensors" for name in ("whole", "killed")]
+    assert weights[0].read_bytes() == weights[1].read_bytes()
 
 
 def test_missing_options_and_wrong_settings_exit_2(corpus: Path, tmp_path: Path) -> None:

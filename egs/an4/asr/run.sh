@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # AN4 (spelled words, numbers, commands): train on the official 948 utterances, decode the official 130, score.
 # The corpus is looked for in $VOXKIT_DATA/an4 and otherwise fetched from its repository. The scales of decoding
-# (conf/decode/an4.yaml) and everything else were tuned by tune.sh on speakers held out of the training part.
+# (conf/decode/an4.yaml) and all else were tuned on speakers held out of the training part, as tune.sh does.
 extras=
 . "$(dirname "${BASH_SOURCE[0]}")/../../../tools/recipe.sh"
 

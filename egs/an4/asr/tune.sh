@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# How the settings of run.sh were found: train without 8 of the 74 training speakers, and choose the scales of decoding
+# How settings are found for run.sh: train without 8 of the 74 training speakers, and choose the scales of decoding
 # (conf/decode/an4.yaml) on those 8. The test part is not touched. The language model leaves their sentences out too.
 extras=
 . "$(dirname "${BASH_SOURCE[0]}")/../../../tools/recipe.sh"

@@ -74,6 +74,7 @@ def main() -> None:
 def extras(folder: Path, beside: Path) -> list[str]:
     """The tables and pictures of a run as Markdown."""
     text: list[str] = []
+    shutil.rmtree(beside / "pictures", ignore_errors=True)  # those of an earlier run may have had other names
     for file in sorted(folder.glob("*.tsv")):
         header, *rows = [line.split("\t") for line in file.read_text(encoding="utf-8").splitlines()]
         table = [header, ["---"] * len(header), *rows]

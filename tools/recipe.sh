@@ -104,6 +104,14 @@ picture() {
     cp "$1" "$exp/results/$2.png"
 }
 
+# asr_pictures FOLDER ID: the pictures of FOLDER/am and FOLDER/decode, where the cut ID and the worst one were drawn.
+asr_pictures() {
+    picture "$1/am/curves.png" 1_training
+    picture "$1/decode/plots/$2.png" 2_recognised
+    picture "$1/decode/plots/worst.png" 3_most_errors
+    picture "$1/decode/confusions.png" 4_confusions
+}
+
 # finish FILE ...: the metric lines (%NAME value [...] path) of the files are the headline; a full run writes
 # RESULTS.md beside the recipe, a smoke run beside its experiments.
 finish() {

@@ -33,10 +33,7 @@ if stage 4 "Decode and score"; then
         # one process, so that the real-time factor is that of one core
         voxkit decode "$exp/seed$seed/am" "$an4/cuts_test.jsonl.gz" --graph "$lang" \
             --out "$exp/seed$seed/decode" "${decode[@]}" --plot "$shown" --plot worst
-        picture "$exp/seed$seed/am/curves.png" 1_training
-        picture "$exp/seed$seed/decode/plots/$shown.png" 2_recognised
-        picture "$exp/seed$seed/decode/plots/worst.png" 3_most_errors
-        picture "$exp/seed$seed/decode/confusions.png" 4_confusions
+        asr_pictures "$exp/seed$seed" "$shown"
     done
 fi
 

@@ -41,10 +41,7 @@ if stage 5 "Decode and score"; then
         voxkit decode "$exp/seed$seed/am" "$data/fbank/test" --graph "$lang" --out "$exp/seed$seed/decode" \
             --num-jobs "$num_jobs" --plot "$shown" --plot worst
         cp "$exp/seed$seed/decode/by_dialect.tsv" "$exp/results/"
-        picture "$exp/seed$seed/am/curves.png" 1_training
-        picture "$exp/seed$seed/decode/plots/$shown.png" 2_recognised
-        picture "$exp/seed$seed/decode/plots/worst.png" 3_most_errors
-        picture "$exp/seed$seed/decode/confusions.png" 4_confusions
+        asr_pictures "$exp/seed$seed" "$shown"
     done
 fi
 

@@ -10,25 +10,23 @@ ended in the middle of a word.
 from __future__ import annotations
 
 import heapq
-import io
-import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from voxkit.errors import UserError
-from voxkit.rundir import write_atomic
+from voxkit.decode import shards
+from voxkit.decode.shards import joined
 
 Ints = NDArray[np.int32]
 Costs = NDArray[np.float32]
 Doubles = NDArray[np.float64]
 
 FORMAT = 1
+_ARCS = ("src", "dst", "word", "start", "end", "acoustic", "graph")
 
 
 @dataclass(frozen=True)
@@ -163,6 +161,12 @@ class Lattice:
         with np.errstate(under="ignore"):
             return np.exp(alpha[-1] - alpha[self.src] - self.cost - beta[self.dst])
 
+    def arrivals(self) -> Doubles:
+        """(A,) probability that a path which comes to the arc's end has taken it."""
+        alpha = self._forward(total=True)
+        with np.errstate(under="ignore"):
+            return np.exp(alpha[self.dst] - alpha[self.src] - self.cost)
+
     def best_path(self) -> Hypothesis:
         """The path of least cost."""
         arcs, state = [], 0
@@ -264,23 +268,20 @@ def save(path: Path, lattices: Mapping[str, Lattice]) -> None:
     is what makes the shard small: 0.5 MB per hour of clean commands, up to 9 MB where the network is unsure of itself.
     """
     parts = list(lattices.values())
-    columns: dict[str, Any] = {
-        "format": np.array([FORMAT], dtype=np.int32),
+    columns = {
         "ids": np.array(list(lattices), dtype=np.str_),
         "num_states": np.array([part.num_states for part in parts], dtype=np.int32),
         "num_frames": np.array([part.num_frames for part in parts], dtype=np.int32),
         "num_arcs": np.array([part.num_arcs for part in parts], dtype=np.int32),
-        "src": _joined([np.diff(part.src, prepend=0) for part in parts]),
-        "dst": _joined([part.dst - part.src for part in parts]),
-        "word": _joined([part.word for part in parts]),
-        "start": _joined([np.diff(part.start, prepend=0) for part in parts]),
-        "end": _joined([part.end - part.start for part in parts]),
-        "acoustic": _joined([_rounded(part.acoustic) for part in parts]),
-        "graph": _joined([_rounded(part.graph) for part in parts]),
+        "src": joined([np.diff(part.src, prepend=0) for part in parts]),
+        "dst": joined([part.dst - part.src for part in parts]),
+        "word": joined([part.word for part in parts]),
+        "start": joined([np.diff(part.start, prepend=0) for part in parts]),
+        "end": joined([part.end - part.start for part in parts]),
+        "acoustic": joined([_rounded(part.acoustic) for part in parts]),
+        "graph": joined([_rounded(part.graph) for part in parts]),
     }
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, **columns)
-    write_atomic(path, buffer.getvalue())
+    shards.write(path, "lattices", FORMAT, columns)
 
 
 def load(path: Path) -> dict[str, Lattice]:
@@ -289,23 +290,13 @@ def load(path: Path) -> dict[str, Lattice]:
     Raises:
         UserError: not there, damaged, or of another format.
     """
-    try:
-        with np.load(path, allow_pickle=False) as shard:
-            columns = {name: shard[name] for name in shard.files}
-        if int(columns["format"][0]) != FORMAT:
-            raise UserError(f"{path}: lattices of an unknown format", fix="decode again with this version")
-        return dict(_split(columns))
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise UserError(f"{path}: cannot read lattices: {error}", fix="decode again") from error
+    return dict(_split(shards.read(path, "lattices", FORMAT, ("ids", "num_states", "num_frames", "num_arcs", *_ARCS))))
 
 
-def _split(columns: dict[str, NDArray[np.generic]]) -> Iterator[tuple[str, Lattice]]:
+def _split(columns: shards.Columns) -> Iterator[tuple[str, Lattice]]:
     bounds = np.r_[0, np.cumsum(columns["num_arcs"].astype(np.int64))]
     for index, name in enumerate(columns["ids"]):
-        part = {
-            key: columns[key][bounds[index] : bounds[index + 1]].astype(np.int32)
-            for key in ("src", "dst", "word", "start", "end", "acoustic", "graph")
-        }
+        part = {key: columns[key][bounds[index] : bounds[index + 1]].astype(np.int32) for key in _ARCS}
         src, start = (np.cumsum(part[key], dtype=np.int32) for key in ("src", "start"))
         acoustic, graph = ((part[key] / np.float32(1024)).astype(np.float32) for key in ("acoustic", "graph"))
         states, frames = (int(columns[key][index]) for key in ("num_states", "num_frames"))
@@ -313,16 +304,6 @@ def _split(columns: dict[str, NDArray[np.generic]]) -> Iterator[tuple[str, Latti
             str(name),
             Lattice(states, frames, src, part["dst"] + src, part["word"], start, part["end"] + start, acoustic, graph),
         )
-
-
-def _joined(arrays: list[Ints]) -> NDArray[np.generic]:
-    """All arrays in one, in the smallest integer type that holds them."""
-    joined = np.concatenate(arrays) if arrays else np.zeros(0, np.int32)
-    low, high = joined.min(initial=0), joined.max(initial=0)
-    for kind in (np.int8, np.int16):
-        if np.iinfo(kind).min <= low and high <= np.iinfo(kind).max:
-            return joined.astype(kind)
-    return joined.astype(np.int32)
 
 
 def _rounded(costs: Costs) -> Ints:

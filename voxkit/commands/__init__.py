@@ -2,6 +2,7 @@
 
 COMMANDS: dict[str, str] = {
     "prepare": "Turn a corpus, a folder of audio or a Kaldi data directory into Lhotse manifests.",
+    "cuts": "Divide, sample, join and describe CutSets, and add noise to them.",
     "featurize": "Compute fbank, MFCC or log-STFT features for a CutSet, in parallel and resumably.",
     "make-graph": "Build token tables, lexicon, n-gram language model and decoding graph.",
     "train-am": "Train a CTC acoustic model over phones, characters or sub-words.",

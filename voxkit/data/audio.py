@@ -1,7 +1,8 @@
-"""Reading audio; the only module that opens audio files. Free of torch and lhotse until something needs them."""
+"""Reading and writing audio files; no other module does. Free of torch and lhotse until something needs them."""
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -114,6 +115,17 @@ def read(
     mono = samples.mean(axis=1, dtype=np.float32) if channel is None else samples[:, channel]
     short = wanted - len(mono)
     return np.pad(mono, (0, short)) if short else np.ascontiguousarray(mono), rate
+
+
+def write(path: Path, samples: NDArray[Any], sampling_rate: int) -> None:
+    """Write (N,), int16 or floats in [-1, 1], as FLAC of 16 bits.
+
+    Raises:
+        OSError: it cannot be written, as on a full disk (which libsndfile does not tell).
+    """
+    encoded = io.BytesIO()
+    soundfile.write(encoded, samples, sampling_rate, format="FLAC", subtype="PCM_16")
+    path.write_bytes(encoded.getbuffer())
 
 
 def load(source: str | Path | Cut, sampling_rate: int | None = None, channel: int | None = None) -> Samples:

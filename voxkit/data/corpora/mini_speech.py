@@ -6,7 +6,6 @@ same bit for bit, however many processes there are and wherever an interrupted r
 
 from __future__ import annotations
 
-import io
 import json
 import multiprocessing
 import signal
@@ -22,18 +21,16 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import soundfile
 
+from voxkit.data.audio import Samples, write
 from voxkit.data.corpora.espeak import Speaker, Speech
+from voxkit.data.noise import BABBLE_TALKERS, make_noise
 from voxkit.data.pool import belong_to_parent
 from voxkit.errors import EXIT_USER, UserError
 from voxkit.progress import Meter
 from voxkit.rundir import write_atomic
 
-Samples = npt.NDArray[np.float32]
-
 CHUNK = 40  # orders in a chunk; a part of what decides the audio
-BABBLE_TALKERS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,9 +161,7 @@ def speak_chunk(orders: Sequence[Order], audio: Path, part: Path, rate: int, str
     for index, (order, speech) in enumerate(zip(orders, speeches, strict=True)):
         others = [dry[(index + step) % len(dry)] for step in range(1, BABBLE_TALKERS + 1)]
         samples = record(dry[index], others, order, rate)
-        encoded = io.BytesIO()  # libsndfile does not say that a disk is full
-        soundfile.write(encoded, samples, rate, format="FLAC", subtype="PCM_16")
-        (audio / f"{order.id}.flac").write_bytes(encoded.getbuffer())
+        write(audio / f"{order.id}.flac", samples, rate)
         done.append(asdict(_timed(order, speech, len(samples))))
     write_atomic(part, json.dumps(done, ensure_ascii=False))
 
@@ -194,23 +189,6 @@ def record(speech: Samples, others: Sequence[Samples], order: Order, rate: int) 
             mixed += noise * np.sqrt(float(np.mean(speech.astype(np.float64) ** 2)) / power) * 10 ** (-order.snr / 20)
     peak = float(np.abs(mixed).max(initial=1e-9))
     return np.asarray(np.rint(mixed * (10 ** (order.gain / 20) * 32767 / peak)), dtype=np.int16)
-
-
-def make_noise(kind: str, length: int, rng: np.random.Generator, others: Sequence[Samples]) -> npt.NDArray[np.float64]:
-    """`white`, `pink` (power falls as 1/f), or `babble`: other utterances backwards, each from somewhere on."""
-    if kind == "babble":
-        babble = np.zeros(length)
-        for other in others:
-            backwards = np.resize(other[::-1], length) if len(other) else babble
-            babble += np.roll(backwards, int(rng.integers(length)))
-        return babble
-    white = rng.standard_normal(length)
-    if kind == "white":
-        return white
-    spectrum = np.fft.rfft(white)
-    spectrum[1:] /= np.sqrt(np.arange(1, len(spectrum)))
-    spectrum[0] = 0
-    return np.asarray(np.fft.irfft(spectrum, length))
 
 
 def resample(samples: Samples, rate: int, wanted: int, rolloff: float = 0.95) -> Samples:

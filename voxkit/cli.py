@@ -82,6 +82,8 @@ def register(only: str | None = None) -> typer.Typer:
         room = name.replace("-", "_")
         module = importlib.import_module(f"voxkit.commands.{room}.command")
         if hasattr(module, "app"):
+            for verb in module.app.registered_commands:
+                verb.help = verb.help or _flowing(verb.callback.__doc__ or "")
             app.add_typer(module.app, name=name, help=help_line, short_help=help_line, no_args_is_help=True)
         else:
             context = getattr(module, "CONTEXT", None)

@@ -87,7 +87,7 @@ def add_noise(
     cuts: Cuts,
     out: Out,
     snr: Annotated[
-        list[float], typer.Option("--snr", help="Signal-to-noise ratio [dB] (repeatable).", show_default=False)
+        list[float], typer.Option("--snr", help="Signal-to-noise ratio in dB (repeatable).", show_default=False)
     ],
     kinds: Annotated[
         str | None, typer.Option("--kinds", help="Of white,pink,babble: noise to make.", show_default=False)

@@ -70,6 +70,7 @@ class DataConfig(Config):
     dev: str = Field("", description="CutSet to score on during training; empty: 100 training cuts")
     lang: str = Field("", description="folder made by make-graph")
     noise: str | None = Field(None, description="CutSet of noises to mix in")
+    init: str | None = Field(None, description="experiment or bundle folder of the model to start from")
     max_bad: float = Field(0.0, ge=0, le=1, description="share of bad cuts that is tolerated")
     digests: dict[str, str] = Field({}, description="of these files; written by the command")
 
@@ -96,6 +97,7 @@ def train_am(
     lang: Annotated[Path | None, typer.Option("--lang", help="Folder made by `voxkit make-graph`.")] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Experiment folder; run again to resume.")] = None,
     noise: Annotated[Path | None, typer.Option("--noise", help="CutSet of noises to mix in.")] = None,
+    init: Annotated[Path | None, typer.Option("--init", help="Experiment whose model to start from.")] = None,
     seed: Annotated[int | None, typer.Option("--seed", help="Same as --set train.seed=N.")] = None,
     max_bad: MaxBad = 0.0,
     config: ConfigFile = None,
@@ -107,17 +109,22 @@ def train_am(
     The units are those of --lang. Every pronunciation of a word counts as right (the loss sums over them). A cut's
     supervision may carry a weight (`custom["weight"]`). Killed or interrupted, the same command goes on where it was.
 
+    --init starts from a trained model of the same shape, with its normalisation statistics, instead of random weights.
+    Where --lang has other units, those of equal names keep their outputs.
+
     [bold]Examples[/bold]
 
       voxkit train-am --train cuts_train.jsonl.gz --dev cuts_dev.jsonl.gz --lang lang --out exp/am
 
       voxkit train-am ... --config conf/train_am/an4.yaml --set train.epochs=30 --set model.width=256
 
+      voxkit train-am ... --init exp/am --out exp/adapted --set train.lr=1e-4
+
       torchrun --nproc-per-node 2 -m voxkit train-am ...
     """
     data = {
         name: str(path)
-        for name, path in {"train": train, "dev": dev, "lang": lang, "noise": noise}.items()
+        for name, path in {"train": train, "dev": dev, "lang": lang, "noise": noise, "init": init}.items()
         if path is not None
     }
     flags = {"data": {**data, **({"max_bad": max_bad} if max_bad else {})}}
@@ -149,9 +156,11 @@ def train_am(
 
 def _identified(data: DataConfig) -> DataConfig:
     """With digests of the inputs, so that a run is not resumed on others under the same names."""
+    from voxkit import bundle
     from voxkit.data.lang import LEXICON, TOKENS
     from voxkit.data.manifests import manifest_files
 
     files = [file for path in (data.train, data.dev, data.noise) if path for file in manifest_files(path)]
+    files += [bundle.locate(Path(data.init)) / bundle.WEIGHTS] if data.init else []
     files += [file for name in (TOKENS, LEXICON) if (file := Path(data.lang) / name).exists()]
     return data.model_copy(update={"digests": {str(file): digest(file) for file in files}})

@@ -20,6 +20,7 @@ from voxkit.commands.train_am.data import (
     open_examples,
     open_noises,
 )
+from voxkit.commands.train_am.initial import Initial
 from voxkit.commands.train_am.model import AcousticModel, build
 from voxkit.data.batching import plan, worst
 from voxkit.data.features import Extractor, pad_features
@@ -64,6 +65,7 @@ class AcousticTask:
         self.lang = Lang.load(Path(config.data.lang))
         self.assets: Mapping[str, Path] = self.lang.assets()
         self.extractor = Extractor(config.features)
+        self.initial = Initial.load(Path(config.data.init), config) if config.data.init else None
         limit = config.batch.max_duration
         self.examples = open_examples(config.data.train, self.lang, config, rejected / "train.jsonl", limit)
         if config.data.dev:
@@ -78,8 +80,11 @@ class AcousticTask:
         self._to_text: Callable[[NDArray[np.float32]], str] | None = self._decoder()
 
     def model(self) -> AcousticModel:
-        """A new model that normalises with the statistics of the training set."""
+        """A new model that normalises with the statistics of the training set; or the one to start from."""
         model = build(self.config, len(self.lang.tokens))
+        if self.initial is not None:
+            self.initial.put_into(model, self.lang.tokens)
+            return model
         total, square = torch.zeros(2, self.extractor.dim, dtype=torch.float64)
         frames = 0
         for example in self.examples[:: max(1, len(self.examples) // 500)]:

@@ -1,0 +1,142 @@
+"""The folder that `voxkit decode --out` leaves, for those who read it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from voxkit.data.manifests import read_lines, read_text
+from voxkit.decode import confusion as networks
+from voxkit.decode import lattice as lattices
+from voxkit.decode.confusion import ConfusionNetwork
+from voxkit.decode.lattice import Lattice
+from voxkit.errors import UserError
+from voxkit.rundir import read_config
+
+HYPOTHESES, LATTICES, CONFUSION, REJECTED = "hypotheses.jsonl.gz", "lattices", "confusion", "rejected.jsonl"
+WORDS = "words.txt"  # the table that the ids in lattices and confusion networks count in
+FRAME_SHIFT = "frame_shift"  # of the network's output, and so of lattices and confusion networks [s]
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """A recognised cut: its manifest line, and what else was asked for."""
+
+    cut: dict[str, Any]
+    lattice: Lattice | None = None
+    confusion: ConfusionNetwork | None = None
+
+    @property
+    def id(self) -> str:
+        return str(self.cut["id"])
+
+
+class DecodeFolder:
+    """What was recognised, in the order of the manifest; at most one shard of each kind is in memory.
+
+    >>> for found in DecodeFolder.open(path, confusion=True):  # doctest: +SKIP
+    ...     print(found.id, found.confusion.best())
+    """
+
+    def __init__(self, path: Path, lattices: bool = False, confusion: bool = False) -> None:
+        self.path, self._lattices, self._confusion = path, lattices, confusion
+
+    @classmethod
+    def open(cls, path: str | Path, lattices: bool = False, confusion: bool = False) -> DecodeFolder:
+        """Look whether the folder is complete and has what is wanted.
+
+        Args:
+            lattices, confusion: whether these are wanted.
+
+        Raises:
+            UserError: it is not a folder of results, or was made without an option that is needed.
+        """
+        path = Path(path)
+        if not path.is_dir():
+            raise UserError(f"{path}: no such folder", fix="voxkit decode --out makes it")
+        if read_config(path).get("command") != "decode" or not (path / HYPOTHESES).exists():
+            raise UserError(f"{path}: not what voxkit decode leaves ({HYPOTHESES} missing)", fix="decode with --out")
+        if lattices and not shard_files(path, LATTICES):
+            raise UserError(f"{path}: has no lattices", fix="decode again with --graph, and not with --method greedy")
+        if confusion and not shard_files(path, CONFUSION):
+            raise UserError(f"{path}: has no confusion networks", fix="decode again with --confusion")
+        return cls(path, lattices, confusion)
+
+    @cached_property
+    def words(self) -> list[str]:
+        """The word of each id in lattices and confusion networks; id 0 is no word.
+
+        Raises:
+            UserError: the table is missing (there are no lattices) or damaged.
+        """
+        path = self.path / WORDS
+        try:
+            rows = [line.split() for line in path.read_text(encoding="utf-8").splitlines()]
+        except (OSError, UnicodeDecodeError) as error:
+            raise UserError(f"{path}: cannot be read: {error}", fix="decode again with --graph") from error
+        for number, row in enumerate(rows):
+            if len(row) != 2 or row[1] != str(number):
+                raise UserError(f"{path}:{number + 1}: not a word and its number {number}", fix="decode again")
+        return [word for word, _ in rows]
+
+    @cached_property
+    def frame_shift(self) -> float:
+        """What a frame of lattices and confusion networks lasts [s].
+
+        Raises:
+            UserError: the folder does not say it.
+        """
+        path = self.path / FRAME_SHIFT
+        try:
+            return float(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise UserError(f"{path}: cannot be read: {error}", fix="decode again with this version") from error
+
+    @cached_property
+    def _count(self) -> int:
+        return sum(1 for _ in read_text(self.path / HYPOTHESES))
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __iter__(self) -> Iterator[Decoded]:
+        """What was recognised, cut by cut.
+
+        Raises:
+            UserError: a damaged file, or one that does not fit the others.
+        """
+        arcs = Shards(shard_files(self.path, LATTICES), lattices.load) if self._lattices else None
+        bins = Shards(shard_files(self.path, CONFUSION), networks.load) if self._confusion else None
+        for line in read_lines([self.path / HYPOTHESES]):
+            if line.data is None:
+                raise UserError(f"{line.where}: {line.error}", fix="decode again")
+            name = str(line.data["id"])
+            yield Decoded(line.data, arcs and arcs[name], bins and bins[name])
+
+
+class Shards(Generic[T]):
+    """Items of shards by id, asked for in the order in which the shards hold them."""
+
+    def __init__(self, files: Sequence[Path], load: Callable[[Path], dict[str, T]]) -> None:
+        self._files = iter(files)
+        self._load = load
+        self._items: dict[str, T] = {}
+        self._file: Path | None = None
+
+    def __getitem__(self, name: str) -> T:
+        while name not in self._items:
+            last, self._file = self._file, next(self._files, None)
+            if self._file is None:
+                raise UserError(f"{last}: nothing for {name!r} here or in files before it", fix="decode again")
+            self._items = self._load(self._file)
+        return self._items[name]
+
+
+def shard_files(folder: Path, kind: str) -> list[Path]:
+    """The files of LATTICES or CONFUSION, in the order of the cuts."""
+    return sorted((folder / kind).glob("*.npz"), key=lambda path: int(path.stem))

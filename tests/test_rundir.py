@@ -291,6 +291,18 @@ def _try_open(path: Path, answers: "multiprocessing.Queue[str]") -> None:
         answers.put(error.message)
 
 
+def test_a_setting_that_is_new_since_then_is_at_its_default(tmp_path: Path) -> None:
+    class Newer(Toy):
+        bias: bool = False
+
+    RunDir.open(tmp_path, "train-toy", Toy()).close()
+    with pytest.raises(UserError, match="bias: False -> True"):
+        RunDir.open(tmp_path, "train-toy", Newer(bias=True))
+    RunDir.open(tmp_path, "train-toy", Newer()).close()
+    with pytest.raises(UserError, match=r"bias: False -> \(absent\)"):
+        RunDir.open(tmp_path, "train-toy", Toy())
+
+
 def test_a_second_process_on_a_run_folder_is_refused(tmp_path: Path) -> None:
     context = multiprocessing.get_context("spawn")
     answers: multiprocessing.Queue[str] = context.Queue()

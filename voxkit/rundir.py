@@ -29,7 +29,7 @@ from typing import IO, Any
 import yaml
 
 from voxkit import __version__
-from voxkit.config import Config, diff, to_dict, to_yaml
+from voxkit.config import Config, diff, from_mapping, to_dict, to_yaml
 from voxkit.errors import UserError, no_space
 from voxkit.progress import say
 
@@ -188,7 +188,8 @@ class RunDir:
         try:
             wanted = {"command": command, **to_dict(config)}
             if (path / CONFIG).exists():
-                changed = [line for line in diff(read_config(path), wanted) if line.split(":")[0] not in resumable]
+                found = _with_new_keys(read_config(path), config)
+                changed = [line for line in diff(found, wanted) if line.split(":")[0] not in resumable]
                 if changed:
                     raise UserError(
                         f"{path}: made with another config\n  " + "\n  ".join(changed),
@@ -221,6 +222,15 @@ class RunDir:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _with_new_keys(found: dict[str, Any], config: Config) -> dict[str, Any]:
+    """What an older version wrote, with the defaults of the settings that are new since then."""
+    settings = {key: value for key, value in found.items() if key != "command"}
+    try:
+        return {**found, **to_dict(from_mapping(type(config), settings, CONFIG))}
+    except UserError:  # a setting is gone, or has other limits: the difference will tell
+        return found
 
 
 def read_config(path: Path) -> dict[str, Any]:

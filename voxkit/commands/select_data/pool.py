@@ -1,0 +1,234 @@
+"""Reading what is to be chosen from, and what the recogniser was trained on; nothing of a cut is kept but numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from voxkit.commands.select_data.bins import Bins, Gatherer, Ints
+from voxkit.commands.select_data.sounds import Sounds
+from voxkit.data.checks import duration_of, leaves
+from voxkit.data.lang import Lang
+from voxkit.data.manifests import check_cuts, manifest_files, open_cuts, parse_line, read_text, relocate, snap
+from voxkit.data.text import normaliser
+from voxkit.decode.confusion import around
+from voxkit.decode.folder import DecodeFolder
+from voxkit.errors import Problems, UserError
+from voxkit.metrics.edit import align
+from voxkit.progress import track
+
+Doubles = NDArray[np.float64]
+
+REFERENCE = "reference"
+
+
+@dataclass(frozen=True, eq=False)
+class Pool:
+    """The U utterances of a pool that were recognised as something.
+
+    Attributes:
+        ids: of the cuts.
+        places: (U,) the cut's number among all of the pool, those without words counted too.
+        durations: (U,) [s].
+        words: (U,) words of the hypothesis.
+        confidence, least: (U,) mean and lowest confidence of its words; NaN where none is known.
+        voices: (U + L,) number of the speaker; of the labelled utterances at the end, the last one first.
+        bins: of all confusion networks, and of the L labelled utterances as -1 ... -L; None if they were not asked for.
+        vocabulary: the word table that `bins` counts in.
+        sounds: of these words.
+        silent: how many cuts were recognised as nothing.
+        silent_seconds: their duration.
+    """
+
+    ids: list[str]
+    places: Ints
+    durations: Doubles
+    words: Ints
+    confidence: Doubles
+    least: Doubles
+    voices: Ints
+    bins: Bins | None
+    vocabulary: list[str]
+    sounds: Sounds | None
+    silent: int
+    silent_seconds: float
+
+
+def supervision_of(cut: Mapping[str, Any]) -> dict[str, Any]:
+    """The one supervision of a recognised cut; empty if it has none."""
+    return next((one for _, supervisions in leaves(cut) for one in supervisions), {})
+
+
+def words_of(cut: Mapping[str, Any]) -> list[str]:
+    return str(supervision_of(cut).get("text") or "").split()
+
+
+def confidence_of(cut: Mapping[str, Any]) -> NDArray[np.float32] | None:
+    """(Q,) how sure each word is: what score-confidence says, else the posterior; None if there is neither."""
+    custom = supervision_of(cut).get("custom") or {}
+    found = custom.get("confidence", custom.get("posterior"))
+    if not isinstance(found, list) or len(found) != len(words_of(cut)):
+        return None
+    return np.array(found, dtype=np.float32)
+
+
+def labelled_lines(path: Path) -> Iterator[dict[str, Any]]:
+    """The labelled cuts, as they are in their manifest."""
+    moved: dict[str, str] = {}
+    for file in manifest_files(path):
+        for number, text in read_text(file):
+            yield snap(relocate(parse_line(f"{file}:{number}", text).data or {}, file.parent, moved))
+
+
+def decoded(folders: Sequence[Path]) -> Iterator[tuple[int, dict[str, Any]]]:
+    """All cuts of the pool, numbered as in `Pool.places`."""
+    place = 0
+    for folder in folders:
+        for item in DecodeFolder.open(folder):
+            yield place, item.cut
+            place += 1
+
+
+def read(
+    folders: Sequence[Path],
+    labelled: Path,
+    lang: Lang | None,
+    labelled_decode: Path | None,
+    networks: bool,
+    ceiling: float,
+) -> Pool:
+    """Read the pool's manifests and, if asked for, its confusion networks, one shard in memory at a time.
+
+    Raises:
+        UserError: a folder that is no decode, is not complete or lacks networks; pools of different word tables.
+        DataError: ids twice, labelled cuts in the pool, cuts without duration, bad labelled cuts.
+    """
+    check_cuts(open_cuts(labelled), labelled, need_text=True, need_audio=False)
+    opened = [DecodeFolder.open(folder, confusion=networks) for folder in folders]
+    told = DecodeFolder.open(labelled_decode, confusion=True) if labelled_decode and networks else None
+    vocabulary = _same_words(opened, folders, told, labelled_decode) if networks else []
+    sounds = Sounds(vocabulary, lang) if networks else None
+    gatherer = Gatherer(sounds, ceiling) if sounds else None
+    speakers: dict[str, int] = {}
+    taught = _labelled(labelled, lang, told, gatherer, vocabulary, speakers)
+    columns: list[tuple[int, float, int, float, float, int]] = []
+    ids: list[str] = []
+    seen: dict[str, Path] = {}
+    problems = Problems()
+    silent, silent_seconds, place = 0, 0.0, -1
+    for folder, item in track(_items(folders, opened), sum(map(len, opened)), "reading the pool", "cuts"):
+        place += 1
+        name, seconds = str(item.cut["id"]), duration_of(item.cut)
+        if name in taught:
+            problems.add("labelled cut in the pool", str(folder), name, "it is in --labelled", "decode the others only")
+        elif name in seen:
+            fix = "rename one of them, or give the pool once"
+            problems.add("duplicate id", str(folder), name, f"also in {seen[name]}", fix)
+        elif seconds <= 0:
+            problems.add("no duration", str(folder), name, "its duration is not known", "decode it again")
+        seen.setdefault(name, folder)
+        spoken = words_of(item.cut)
+        if not spoken:
+            silent, silent_seconds = silent + 1, silent_seconds + seconds
+            continue
+        confidence = confidence_of(item.cut)
+        mean, least = (float(confidence.mean()), float(confidence.min())) if confidence is not None else (np.nan,) * 2
+        columns.append((place, seconds, len(spoken), mean, least, _voice(item.cut, speakers)))
+        if gatherer is not None:
+            _fits(item.confusion, spoken, folder, name)
+            custom = supervision_of(item.cut).get("custom") or {}
+            gatherer.add(len(ids), item.confusion, confidence=confidence if "confidence" in custom else None)
+        ids.append(name)
+    problems.settle(place + 1)
+    if not ids:
+        raise UserError(f"{', '.join(map(str, folders))}: no words were recognised", fix="look at the decode")
+    table = np.array(columns, dtype=np.float64)
+    return Pool(
+        ids=ids,
+        places=table[:, 0].astype(np.int32),
+        durations=table[:, 1],
+        words=table[:, 2].astype(np.int32),
+        confidence=table[:, 3],
+        least=table[:, 4],
+        voices=np.append(table[:, 5], list(taught.values())[::-1]).astype(np.int32),
+        bins=gatherer.bins() if gatherer else None,
+        vocabulary=vocabulary,
+        sounds=sounds,
+        silent=silent,
+        silent_seconds=silent_seconds,
+    )
+
+
+def _items(folders: Sequence[Path], opened: Iterable[DecodeFolder]) -> Iterator[tuple[Path, Any]]:
+    for path, folder in zip(folders, opened, strict=True):
+        for item in folder:
+            yield path, item
+
+
+def _same_words(
+    opened: Sequence[DecodeFolder], folders: Sequence[Path], told: DecodeFolder | None, told_at: Path | None
+) -> list[str]:
+    """The one word table of all decodes."""
+    words = opened[0].words
+    for folder, path in [*zip(opened, folders, strict=True), *([(told, told_at)] if told else [])]:
+        if folder.words != words:
+            first = next((a, b) for a, b in zip([*words, None], [*folder.words, None], strict=False) if a != b)
+            what = f"{path}: its word table is not that of {folders[0]} ({first[1]!r} for {first[0]!r})"
+            raise UserError(what, fix="decode all with the same --graph")
+    return words
+
+
+def _voice(cut: Mapping[str, Any], speakers: dict[str, int]) -> int:
+    """The number of a cut's speaker; a new one where that is not known."""
+    speaker = supervision_of(cut).get("speaker")
+    return speakers.setdefault(f"speaker {speaker}" if speaker else f"cut {cut['id']}", len(speakers))
+
+
+def _fits(network: Any, spoken: Sequence[str], folder: Path, name: str) -> None:
+    if len(network.hypothesis) != len(spoken):
+        what = f"{folder}: the network of {name!r} has {len(network.hypothesis)} words, its text {len(spoken)}"
+        raise UserError(what, fix="decode again with --confusion")
+
+
+def _labelled(
+    path: Path,
+    lang: Lang | None,
+    told: DecodeFolder | None,
+    gatherer: Gatherer | None,
+    vocabulary: Sequence[str],
+    speakers: dict[str, int],
+) -> dict[str, int]:
+    """Take labelled data in: their own decode where there is one, else their transcripts. Returns ids and speakers."""
+    clean = lang.normalise if lang else normaliser("none")
+    number = {word: index for index, word in enumerate(vocabulary)}
+    cuts = {str(cut["id"]): cut for cut in labelled_lines(path)}
+    heard = {str(item.cut["id"]): item for item in told} if told else {}
+    for place, (name, cut) in enumerate(cuts.items(), start=1):
+        if gatherer is None:
+            break
+        words = clean(" ".join(str(one.get("text") or "") for _, many in leaves(cut) for one in many)).split()
+        item = heard.get(name)
+        if item is not None and item.confusion is not None:
+            gatherer.add(-place, item.confusion, labels=_truth(words, words_of(item.cut), item.confusion, number))
+        else:
+            gatherer.say(-place, np.array([number[word] for word in words if word in number], dtype=np.int32))
+    return {name: _voice(cut, speakers) for name, cut in cuts.items()}
+
+
+def _truth(said: Sequence[str], heard: Sequence[str], network: Any, number: Mapping[str, int]) -> NDArray[np.int32]:
+    """(2Q + 1,) the word that is right in each bin of a network around `heard`; words not in the table are 0."""
+    labels = around(network.hypothesis)
+    position = -1  # of the last word of the hypothesis that was passed
+    for pair in align(said, heard):
+        if pair.op == "del":
+            labels[2 * position + 2] = number.get(pair.ref, 0)
+            continue
+        position += 1
+        if pair.op != "cor":
+            labels[2 * position + 1] = number.get(pair.ref, 0)
+    return labels

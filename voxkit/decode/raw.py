@@ -24,6 +24,30 @@ from voxkit.decode.lattice import Lattice
 _FST_MAGIC = 2125659606
 
 
+def openfst_header(data: bytes, arc_type: bytes) -> tuple[int, int, int]:
+    """Start state, number of states and where these begin in OpenFst's binary form of a vector FST.
+
+    Args:
+        arc_type: the kind of arcs that is expected, as `b"standard"`.
+
+    Raises:
+        ValueError: something else.
+    """
+    try:
+        magic, length = struct.unpack_from("<ii", data)
+        kind, offset = data[8 : 8 + length], 8 + length
+        (length,) = struct.unpack_from("<i", data, offset)
+        found, offset = data[offset + 4 : offset + 4 + length], offset + 4 + length
+        _, flags, _, start, num_states, _ = struct.unpack_from("<iiQqqq", data, offset)
+    except struct.error:
+        raise ValueError("cut short") from None
+    if (magic, kind, found) != (_FST_MAGIC, b"vector", arc_type):
+        raise ValueError(f"not a vector FST with {arc_type.decode()} arcs in OpenFst's binary form")
+    if flags & 3:
+        raise ValueError("symbol tables inside are not expected")
+    return start, num_states, offset + 40
+
+
 class RawArc(NamedTuple):
     """`label`: what the frame was taken for, 0 if the arc spends none; `word`: 0 if it tells no word."""
 
@@ -48,16 +72,7 @@ class RawLattice:
         Raises:
             ValueError: something else.
         """
-        magic, length = struct.unpack_from("<ii", data)
-        kind, offset = data[8 : 8 + length], 8 + length
-        (length,) = struct.unpack_from("<i", data, offset)
-        weights, offset = data[offset + 4 : offset + 4 + length], offset + 4 + length
-        if (magic, kind, weights) != (_FST_MAGIC, b"vector", b"lattice4"):
-            raise ValueError("not a lattice in OpenFst's binary form")
-        _, flags, _, start, num_states, _ = struct.unpack_from("<iiQqqq", data, offset)
-        offset += 40
-        if flags & 3:
-            raise ValueError("lattices with symbol tables inside are not expected")
+        start, num_states, offset = openfst_header(data, b"lattice4")
         arcs: list[list[RawArc]] = []
         final: dict[int, float] = {}
         for state in range(num_states):

@@ -7,18 +7,14 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from voxkit.data.lang import Lang
 from voxkit.decode.lattice import Hypothesis, Lattice
 from voxkit.decode.raw import RawLattice, word_lattice
+from voxkit.decode.scores import BEST_ONLY, NARROWER, NARROWEST, Scores, scaled, width
 from voxkit.decode.settings import SearchConfig
 from voxkit.errors import UserError
-
-_BEST_ONLY = 0.01  # a lattice beam that leaves hardly more than the best path
-_FLAT = 3.0  # a frame's perplexity from which on beams are narrowed; that of a trained network is below 2
-_NARROWEST = 0.05
 
 
 class KaldiDecoder:
@@ -75,7 +71,7 @@ class KaldiDecoder:
 
     def best_lattice(self, log_probs: ArrayLike) -> Lattice:
         """The lattice of (nearly) nothing but the best path. `log_probs` (T, V)."""
-        return self._search(log_probs, _BEST_ONLY)
+        return self._search(log_probs, BEST_ONLY)
 
     def with_config(self, config: SearchConfig) -> KaldiDecoder:
         """A decoder with other beams and scales over the same graph, which is not loaded again."""
@@ -86,25 +82,25 @@ class KaldiDecoder:
         return " ".join(self.lang.words[word] for word in hypothesis.words)
 
     def _search(self, log_probs: ArrayLike, lattice_beam: float) -> Lattice:
-        scores = self._scores(log_probs)
+        scores = scaled(log_probs, len(self.lang.tokens), self.config)
         num_frames = len(scores)
         if num_frames == 0:
             return Lattice.empty(0)
-        narrow = min(1.0, _FLAT / _perplexity(scores[:, : len(self.lang.tokens)]))
+        narrow = width(scores, len(self.lang.tokens))
         while True:
             raw = self._raw_lattice(scores, self.config.beam * narrow, lattice_beam * narrow)
             if raw is None:
                 return Lattice.empty(num_frames)
-            if raw.num_states <= self.config.max_states * num_frames or narrow < _NARROWEST:
+            if raw.num_states <= self.config.max_states * num_frames or narrow < NARROWEST:
                 break
-            narrow *= 0.6
+            narrow *= NARROWER
         file = Path(self._scratch.name) / "raw.fst"
         # its binary form: reading the arcs one by one through Python costs ten times as much
         if not raw.write(str(file)):
             raise UserError(f"{file}: cannot be written", fix="is the disk full? TMPDIR names another one")
         return word_lattice(RawLattice.from_openfst(file.read_bytes()), len(self.lang.tokens), num_frames)
 
-    def _raw_lattice(self, scores: NDArray[np.float32], beam: float, lattice_beam: float) -> Any:
+    def _raw_lattice(self, scores: Scores, beam: float, lattice_beam: float) -> Any:
         import kaldi_decoder
 
         options = kaldi_decoder.LatticeSimpleDecoderConfig(beam=beam, lattice_beam=lattice_beam)
@@ -112,21 +108,3 @@ class KaldiDecoder:
         decoder.decode(kaldi_decoder.DecodableCtc(scores))
         found, raw = decoder.get_raw_lattice()
         return raw if found else None
-
-    def _scores(self, log_probs: ArrayLike) -> NDArray[np.float32]:
-        """(T, 2V - 1): scaled scores, those of the tokens once more for their word-initial labels."""
-        scores = np.array(log_probs, dtype=np.float32)
-        if scores.ndim != 2 or scores.shape[1] != len(self.lang.tokens):
-            raise ValueError(f"log-probabilities of shape {scores.shape} do not fit {len(self.lang.tokens)} tokens")
-        if np.isnan(scores).any():
-            raise ValueError("NaN among the log-probabilities")
-        scores[:, 0] -= self.config.blank_penalty
-        scores *= self.config.acoustic_scale
-        return np.ascontiguousarray(np.concatenate([scores, scores[:, 1:]], axis=1))
-
-
-def _perplexity(scores: NDArray[np.float32]) -> float:
-    """How many outputs a frame hesitates between: exp of the mean entropy of (T, V) scores, renormalised."""
-    exponents = np.exp(scores - scores.max(axis=1, keepdims=True))
-    shares = exponents / exponents.sum(axis=1, keepdims=True)
-    return float(np.exp(-(shares * np.log(shares + 1e-30)).sum(axis=1).mean()))

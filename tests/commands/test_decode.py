@@ -34,6 +34,7 @@ from voxkit.data.features import Extractor
 from voxkit.data.lang import Lang
 from voxkit.data.manifests import open_cuts, write_cuts
 from voxkit.decode import lattice
+from voxkit.decode.folder import LATTICES, shard_files
 from voxkit.errors import DataError, UserError
 
 LEXICON = "one w n\ntwo t u\ntoo t u\nten t e n\nnet n e t\n"
@@ -283,7 +284,7 @@ def test_stopped_or_killed_it_goes_on_and_leaves_no_process(
     run(work, tmp_path / "out", None, merge=False, plot=[])
     assert f"going on after {finished} of " in capsys.readouterr().err
     assert [cut.id for cut in open_cuts(tmp_path / "out" / "hypotheses.jsonl.gz")] == [row["id"] for row in rows]
-    lattices = [lattice.load(shard) for shard in results.lattice_shards(tmp_path / "out")]
+    lattices = [lattice.load(shard) for shard in shard_files(tmp_path / "out", LATTICES)]
     assert [name for shard in lattices for name in shard] == [row["id"] for row in rows]
     assert {path.suffix for path in (tmp_path / "out" / "lattices").iterdir()} == {".npz"}
     assert not (tmp_path / "out" / "parts").exists()

@@ -12,13 +12,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from voxkit.decode import shards
+from voxkit.decode.alignment import TIE, by_level, step
 from voxkit.decode.lattice import Doubles, Ints, Lattice
 from voxkit.decode.shards import joined
 
@@ -26,7 +26,6 @@ Floats = NDArray[np.float32]
 
 FORMAT = 1
 DELTA = 1e-5  # what it costs more to insert a word than to put it into an empty bin, so that every word finds a bin
-_TIE = 1e-9  # costs and posteriors that differ by less are the same
 _MOST_ROUNDS = 50  # two or three are usual
 _SUBFRAMES = 16  # times are stored in so many parts of a frame
 _COST_STEPS, _LARGEST_COST = 1024, 32000
@@ -104,7 +103,7 @@ def confusion_network(lattice: Lattice, mbr: bool = True, floor: float = 1e-5) -
         if better == words:
             break
         tried = passes.align(better)
-        if tried.risk > found.risk - _TIE:  # cannot fall any further
+        if tried.risk > found.risk - TIE:  # cannot fall any further
             break
         words, found = better, tried
     return _with_gaps(found.network(lattice.num_frames, floor))
@@ -145,7 +144,7 @@ class _Shares:
         """The network, its gaps not timed yet; every bin keeps its own word and its likeliest."""
         place, word, posterior, start, end = self._entries()
         likeliest = np.diff(place, prepend=-1) > 0
-        keep = likeliest | (word == self.bins[place]) | (posterior >= max(floor, _TIE))
+        keep = likeliest | (word == self.bins[place]) | (posterior >= max(floor, TIE))
         place = place[keep]
         return ConfusionNetwork(
             num_frames=num_frames,
@@ -167,27 +166,20 @@ class _Shares:
         posterior = np.r_[self.posterior, np.maximum(nothing, 0.0), np.zeros(len(count))][merged]
         start, end = (np.r_[times, np.zeros(2 * len(count))][merged] for times in (self.start, self.end))
         place, word = np.divmod(key, self.num_words)
-        order = np.lexsort((word, word != self.bins[place], -np.round(posterior / _TIE), place))
+        order = np.lexsort((word, word != self.bins[place], -np.round(posterior / TIE), place))
         return place[order], word[order], posterior[order], start[order], end[order]
 
 
 class _Passes:
-    """A lattice made ready for passes forward and backward.
-
-    The arcs are grouped into levels, by the largest number of arcs before their end. A pass handles a level's arcs
-    and all positions in the hypothesis at once, so that it takes as many steps as the longest path has words.
-    """
+    """A lattice made ready for passes forward and backward, level by level (`by_level`)."""
 
     def __init__(self, lattice: Lattice) -> None:
-        depth = _depths(lattice)
-        order = np.lexsort((lattice.dst, depth[lattice.dst]))
+        order, self.levels = by_level(lattice)
         self.num_states = lattice.num_states
         self.src, self.dst, self.word, self.start, self.end = (
             column[order] for column in (lattice.src, lattice.dst, lattice.word, lattice.start, lattice.end)
         )
         self.arrivals = lattice.arrivals()[order]
-        bounds = np.searchsorted(depth[self.dst], np.arange(1, depth.max() + 2))
-        self.levels = [slice(begin, end) for begin, end in pairwise(bounds)]
         self.num_words = int(lattice.word.max(initial=0)) + 1
 
     def align(self, words: Sequence[int]) -> _Shares:
@@ -198,28 +190,21 @@ class _Passes:
         or from its own position b - 1 (that bin is left empty).
         """
         bins = around(words)
-        positions = len(bins) + 1
         emptied = np.r_[0.0, np.cumsum(bins != 0)]
+        positions = len(emptied)
         inserted = np.where(self.word != 0, 1 + DELTA, 0.0)[:, None]
         distance = np.zeros((self.num_states, positions))  # the paper's alpha'
         distance[0] = emptied
-        into = np.empty((len(self.src), positions), dtype=np.int64)  # where (state and position) an arc's share goes
-        lies = np.empty((len(self.src), positions), dtype=np.int64)  # the bin that its word lies in; -1: inserted
+        into = np.empty((len(self.src), positions), dtype=np.int64)  # state and position that a share comes from
+        lies = np.empty((len(self.src), positions), dtype=np.int64)  # the bin that the word lies in; -1: inserted
         for level in self.levels:
             before = distance[self.src[level]]
-            cost = before + inserted[level]
             in_bin = before[:, :-1] + (self.word[level, None] != bins)
-            chosen = in_bin <= cost[:, 1:] + _TIE
-            cost[:, 1:] = np.where(chosen, in_bin, cost[:, 1:])
-            relative = cost - emptied
-            least = np.minimum.accumulate(relative, axis=1)
-            stop = np.where(relative <= least + _TIE, np.arange(positions), 0)
-            stop = np.maximum.accumulate(stop, axis=1)  # emptying bins backwards from b leads here
-            moved = np.take_along_axis(np.c_[np.zeros(len(stop), dtype=bool), chosen], stop, axis=1)
-            into[level] = self.src[level, None].astype(np.int64) * positions + stop - moved
-            lies[level] = np.where(moved, stop - 1, -1)
+            came = step(before + inserted[level], in_bin, emptied)
+            into[level] = self.src[level, None].astype(np.int64) * positions + came.position
+            lies[level] = np.where(came.moved, came.position, -1)
             ends, firsts = np.unique(self.dst[level], return_index=True)
-            distance[ends] = np.add.reduceat(self.arrivals[level, None] * (least + emptied), firsts, axis=0)
+            distance[ends] = np.add.reduceat(self.arrivals[level, None] * came.cost, firsts, axis=0)
         share = self._shares(into, positions)
         return self._gathered(bins, float(distance[-1, -1]), share, lies)
 
@@ -245,17 +230,6 @@ class _Passes:
             for factor in (np.ones(len(arcs)), self.start[arcs], self.end[arcs])
         )
         return _Shares(bins, risk, key, posterior, start / posterior, end / posterior, num_words)
-
-
-def _depths(lattice: Lattice) -> NDArray[np.int64]:
-    """(N,) the largest number of arcs on a way to each state."""
-    depth = np.zeros(lattice.num_states, dtype=np.int64)
-    while True:
-        deeper = depth.copy()
-        np.maximum.at(deeper, lattice.dst, depth[lattice.src] + 1)
-        if (deeper == depth).all():
-            return depth
-        depth = deeper
 
 
 def _with_gaps(network: ConfusionNetwork) -> ConfusionNetwork:

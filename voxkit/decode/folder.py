@@ -116,7 +116,8 @@ class DecodeFolder:
             if line.data is None:
                 raise UserError(f"{line.where}: {line.error}", fix="decode again")
             name = str(line.data["id"])
-            yield Decoded(line.data, arcs and arcs[name], bins and bins[name])
+            lattice = None if arcs is None else arcs[name]
+            yield Decoded(line.data, lattice, None if bins is None else bins[name])
 
 
 class Shards(Generic[T]):

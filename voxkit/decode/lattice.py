@@ -176,7 +176,7 @@ class Lattice:
             arc = int(begin + np.argmin(self.cost[begin:end] + beta[self.dst[begin:end]]))
             arcs.append(arc)
             state = int(self.dst[arc])
-        return self._hypothesis(arcs)
+        return self.hypothesis(arcs)
 
     def nbest(self, n: int) -> list[Hypothesis]:
         """The n best distinct word sequences, each by its best path, best first.
@@ -197,7 +197,7 @@ class Lattice:
                 continue
             seen.add((state, words))
             if state == self.num_states - 1:
-                found.append(self._hypothesis(list(arcs)))
+                found.append(self.hypothesis(list(arcs)))
                 continue
             for arc in range(first[state], first[state + 1]):
                 target, word = int(self.dst[arc]), int(self.word[arc])
@@ -208,7 +208,8 @@ class Lattice:
                     pushed += 1
         return found
 
-    def _hypothesis(self, arcs: list[int]) -> Hypothesis:
+    def hypothesis(self, arcs: list[int]) -> Hypothesis:
+        """What the path of these arcs says."""
         spoken = [arc for arc in arcs if self.word[arc]]
         return Hypothesis(
             words=tuple(self.word[spoken].tolist()),

@@ -25,10 +25,11 @@ class TuneConfig(Config):
 class Decode(Config):
     """Everything that `decode` can be told."""
 
-    method: Literal["auto", "greedy", "lattice", "nbest"] = Field(
-        "auto", description="auto is lattice with --graph, greedy without"
+    method: Literal["auto", "greedy", "lattice", "nbest", "mbr"] = Field(
+        "auto", description="auto is lattice with --graph, greedy without; mbr is minimum Bayes risk"
     )
     nbest: int = Field(10, ge=1, le=1000, description="hypotheses that the method nbest keeps of each cut")
+    confusion: bool = Field(False, description="make confusion networks and word posteriors; the method mbr does")
     search: SearchConfig = SearchConfig()
     tune: TuneConfig = TuneConfig()
     normaliser: Literal["none", "upper", "lower", "asr_en"] | None = Field(
@@ -41,6 +42,10 @@ class Decode(Config):
         description="audio in a part, the unit of parallel work and resuming; a small set has at most 16 parts [s]",
     )
     device: str = Field("cpu", description="where the network runs: cpu, cuda, cuda:1 ...")
+
+    @property
+    def makes_confusion(self) -> bool:
+        return self.confusion or self.method == "mbr"
 
 
 CONFIG = Decode
@@ -57,18 +62,23 @@ def decode(
         typer.Option("--out", help="Folder for results; without it text goes to stdout.", show_default=False),
     ] = None,
     method: Annotated[
-        str | None, typer.Option("--method", help="greedy, lattice or nbest.", show_default=False)
+        str | None, typer.Option("--method", help="greedy, lattice, nbest or mbr.", show_default=False)
     ] = None,
     nbest: Annotated[
         int | None, typer.Option("--nbest", help="Keep so many hypotheses (--method nbest).", show_default=False)
     ] = None,
+    confusion: Annotated[
+        bool, typer.Option("--confusion", help="Write confusion networks and the posterior of each word.")
+    ] = False,
     tune: Annotated[
         bool, typer.Option("--tune", help="Find the scales that suit CUTS (a dev set); writes OUT/decode.yaml.")
     ] = False,
     plot: Annotated[
         list[str] | None,
         typer.Option(
-            "--plot", metavar="ID", help="Draw this cut's spectrogram and words; `worst` has most errors (repeatable)."
+            "--plot",
+            metavar="ID",
+            help="Draw this cut's spectrogram, words and bins; `worst` has most errors (repeatable).",
         ),
     ] = None,
     num_jobs: NumJobs = 1,
@@ -82,10 +92,15 @@ def decode(
     """Recognise cuts or audio files, and score them where there are references.
 
     OUT gets hypotheses.jsonl.gz (cuts with words, times and scores), lattices/, and with references score.json,
-    alignment.txt, confusions.tsv and .png, and tables by speaker and dialect. `%WER`, `%CER`, `%SER` and the real-time
-    factor `%RTF` go to stdout. RTF is CPU time over audio time on one core, from reading the audio to lattices;
-    starting Python and loading the model are not part of it. All cuts are checked first and all audio while it is
-    decoded. Killed at any moment, the same command goes on after the parts that were finished.
+    alignment.txt, confusions.tsv and .png, and tables by speaker and dialect. `%WER`, `%CER`, `%SER`, the oracle word
+    error rate of the lattices `%OWER` and the real-time factor `%RTF` go to stdout. RTF is CPU time over audio time on
+    one core, from reading the audio to lattices and confusion networks; starting Python and loading the model are not
+    part of it. All cuts are checked first and all audio while it is decoded. Killed at any moment, the same command
+    goes on after the parts that were finished.
+
+    --confusion writes confusion/ beside lattices/, and gives each word its posterior: in the manifest (`posterior`)
+    and as the score of its time. The networks lie around the best path; --method mbr moves on to the words of minimum
+    Bayes risk (Xu, Povey, Mangu, Zhu 2011), which are then the hypothesis.
 
     [bold]Examples[/bold]
 
@@ -93,16 +108,20 @@ def decode(
 
       voxkit decode exp/am data/test.jsonl.gz --graph exp/lang --out exp/test --num-jobs 4
 
+      voxkit decode exp/am data/test.jsonl.gz --graph exp/lang --out exp/test --nbest 10 --confusion
+
       voxkit decode exp/am data/dev.jsonl.gz --graph exp/lang --tune --out exp/tuned
 
       voxkit decode exp/am data/test.jsonl.gz --graph exp/lang --config exp/tuned/decode.yaml --out exp/test --plot utt7
     """
     if nbest is not None and method is None:
         method = "nbest"
-    settings = build(Decode, config, set_, method=method, nbest=nbest)
+    settings = build(Decode, config, set_, method=method, nbest=nbest, confusion=confusion or None)
     if print_config:
         print(to_yaml(settings), end="")
         return
+    if nbest is not None and settings.method != "nbest":
+        raise UserError(f"--nbest does not go with the method {settings.method}", fix="leave out --method")
     _consistent(exp, inputs, graph, out, settings, (tune, merge, shard, plot))
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ.setdefault(name, "1")  # one core a process; read when numpy and torch are imported
@@ -131,11 +150,14 @@ def _consistent(
     tune, merge, shard, plot = extra
     if exp is None or not inputs:
         raise UserError(f"decode needs {'EXP' if exp is None else 'cuts or audio files'}", fix="voxkit decode --help")
-    if graph is None and (tune or settings.method in ("lattice", "nbest")):
-        wanted = "--tune" if tune else f"the method {settings.method}"
-        raise UserError(f"{wanted} needs a graph", fix="give --graph DIR (voxkit make-graph makes it), or use greedy")
-    if out is None and (merge or shard or plot):
-        name = "--merge" if merge else "--shard" if shard else "--plot"
+    if settings.confusion and settings.method == "greedy":
+        raise UserError("the method greedy makes no lattice, and so no confusion network", fix="leave out --method")
+    if graph is None and (tune or settings.confusion or settings.method in ("lattice", "nbest", "mbr")):
+        wanted = "--tune" if tune else "--confusion" if settings.confusion else f"the method {settings.method}"
+        instead = "" if settings.confusion else ", or use greedy"
+        raise UserError(f"{wanted} needs a graph", fix=f"give --graph DIR (voxkit make-graph makes it){instead}")
+    if out is None and (merge or shard or plot or settings.confusion):
+        name = "--merge" if merge else "--shard" if shard else "--plot" if plot else "--confusion"
         raise UserError(f"{name} needs --out", fix="name a folder for results")
     if merge and shard:
         raise UserError("--merge joins the parts of all shards; --shard does one", fix="give one of them")

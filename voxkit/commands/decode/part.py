@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from voxkit.commands.decode.command import Decode
 from voxkit.commands.decode.recognise import Cost, Recognised, Recogniser
-from voxkit.commands.decode.results import LATTICES, reference_of, with_hypothesis
+from voxkit.commands.decode.results import reference_of, with_hypothesis
 from voxkit.commands.decode.tune import Grid
 from voxkit.data import audio
 from voxkit.data.audio import AudioError, Samples
@@ -20,7 +20,9 @@ from voxkit.data.batching import plan
 from voxkit.data.checks import to_cut
 from voxkit.data.manifests import parse_line, relocate, snap
 from voxkit.data.parts import Part
-from voxkit.decode import lattice
+from voxkit.decode import confusion, lattice
+from voxkit.decode.confusion import ConfusionNetwork
+from voxkit.decode.folder import CONFUSION, LATTICES
 from voxkit.decode.lattice import Lattice
 from voxkit.errors import Problem
 from voxkit.rundir import write_atomic
@@ -33,11 +35,22 @@ EDGE = 0.01  # what a supervision may leave of its cut at either end and still s
 
 @dataclass(frozen=True)
 class Record:
-    """What became of a part: its cuts with what was recognised, the problems of the others, and the cost."""
+    """What became of a part: its cuts with what was recognised, the problems of the others, and the cost.
+
+    `frame_shift` is that of the network's output [s].
+    """
 
     cuts: list[dict[str, Any]]
     problems: list[Problem]
     cost: Cost
+    frame_shift: float = 0.0
+
+
+class Shard(NamedTuple):
+    """What a part has beside its record, by cut."""
+
+    lattices: dict[str, Lattice]
+    networks: dict[str, ConfusionNetwork]
 
 
 @dataclass(frozen=True)
@@ -54,19 +67,26 @@ class Layout:
         """The file that says that a part is finished."""
         return self.parts / f"{part.name}.jsonl"
 
-    def lattices(self, part: Part) -> Path:
-        return self.work / LATTICES / f"{part.index + 1}.npz"
+    def shards(self, part: Part) -> tuple[Path, Path]:
+        """The files of a part's lattices and confusion networks; where it has none there is no file."""
+        name = f"{part.index + 1}.npz"
+        return self.work / LATTICES / name, self.work / CONFUSION / name
 
-    def save(self, part: Part, record: Record, lattices: Mapping[str, Lattice]) -> None:
+    def save(self, part: Part, record: Record, shard: Shard) -> None:
         """Write a part, its record last: a part is finished or will be done again."""
-        for path in (self.record(part), self.lattices(part)):
+        files = self.shards(part)
+        for path in (self.record(part), *files):
             path.parent.mkdir(exist_ok=True)
-        if lattices:
-            lattice.save(self.lattices(part), lattices)
-        else:
-            self.lattices(part).unlink(missing_ok=True)
+        for path, content in zip(files, shard, strict=True):
+            if not content:
+                path.unlink(missing_ok=True)
+        if shard.lattices:
+            lattice.save(files[0], shard.lattices)
+        if shard.networks:
+            confusion.save(files[1], shard.networks)
         lines = (
-            {"digest": part.digest, "lattices": bool(lattices), "cost": asdict(record.cost)},
+            {"digest": part.digest, "shards": list(map(bool, shard)), "cost": asdict(record.cost)}
+            | {"frame_shift": record.frame_shift},
             *({"cut": cut} for cut in record.cuts),
             *({"problem": asdict(problem)} for problem in record.problems),
         )
@@ -78,10 +98,11 @@ class Layout:
             head, *lines = map(json.loads, self.record(part).read_text(encoding="utf-8").splitlines())
         except (FileNotFoundError, ValueError):
             return None
-        if head["digest"] != part.digest or head["lattices"] != self.lattices(part).exists():
+        if head["digest"] != part.digest or head.get("shards") != [path.exists() for path in self.shards(part)]:
             return None
         problems = [Problem(**line["problem"]) for line in lines if "problem" in line]
-        return Record([line["cut"] for line in lines if "cut" in line], problems, Cost(**head["cost"]))
+        cuts = [line["cut"] for line in lines if "cut" in line]
+        return Record(cuts, problems, Cost(**head["cost"]), head["frame_shift"])
 
 
 class Worker:
@@ -91,7 +112,7 @@ class Worker:
         self.config = config
         self.recogniser = Recogniser(exp, graph, config)
 
-    def decode(self, part: Part) -> tuple[Record, dict[str, Lattice]]:
+    def decode(self, part: Part) -> tuple[Record, Shard]:
         """Recognise the cuts of a part, and leave out the lines whose audio is bad."""
         listener = self.listener(part)
         found: dict[int, Recognised] = {}
@@ -105,7 +126,9 @@ class Worker:
         good = [(cut, found[i]) for i, (where, cut) in enumerate(listener.items) if where not in bad]
         cuts = [with_hypothesis(cut, item).to_dict() for cut, item in good]
         lattices = {item.id: item.lattice for _, item in good if item.lattice is not None}
-        return Record(cuts, list(bad.values()), cost), lattices
+        networks = {item.id: item.confusion for _, item in good if item.confusion is not None}
+        record = Record(cuts, list(bad.values()), cost, self.recogniser.frame_shift)
+        return record, Shard(lattices, networks)
 
     def sweep(self, part: Part) -> tuple[list[tuple[str, list[str]]], list[Problem]]:
         """Of each cut with a reference, the reference and the best text at every point of the grid."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,8 @@ from voxkit.data.audio import Samples
 from voxkit.data.feature_config import FeatureConfig
 from voxkit.data.features import Extractor, pad_features
 from voxkit.data.lang import Lang
+from voxkit.decode.alignment import oracle
+from voxkit.decode.confusion import ConfusionNetwork, confusion_network
 from voxkit.decode.greedy import GreedyDecoder
 from voxkit.decode.kaldi import KaldiDecoder
 from voxkit.decode.lattice import Hypothesis, Lattice
@@ -32,13 +34,14 @@ LogProbs = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Timed:
-    """A hypothesis as text, with the times [s] at which each word starts and ends."""
+    """A hypothesis as text, with the times [s] at which each word starts and ends, and its posterior if known."""
 
     words: list[str]
     starts: list[float]
     ends: list[float]
     acoustic: float
     graph: float
+    posteriors: list[float] | None = None
 
     @property
     def text(self) -> str:
@@ -52,6 +55,7 @@ class Recognised:
     id: str
     hypotheses: list[Timed]
     lattice: Lattice | None = None
+    confusion: ConfusionNetwork | None = None
 
 
 @dataclass
@@ -115,7 +119,11 @@ class Recogniser:
         log_probs, cost = self.log_probs(cuts, samples)
         begun = time.process_time()
         found = [self._recognise(cut.id, frames) for cut, frames in zip(cuts, log_probs, strict=True)]
-        cost.stages["search"] += time.process_time() - begun
+        ended = time.process_time()
+        cost.stages["search"] += ended - begun
+        if self.config.makes_confusion:
+            found = [self._with_confusion(item) for item in found]
+            cost.stages["confusion"] = time.process_time() - ended
         return found, cost
 
     def log_probs(self, cuts: Sequence[Cut], samples: Sequence[Samples]) -> tuple[list[LogProbs], Cost]:
@@ -157,9 +165,26 @@ class Recogniser:
         timed = [self._timed(hypothesis) for hypothesis in best]
         return Recognised(cut_id, timed, None if self.method == "greedy" else lattice)
 
+    def _with_confusion(self, found: Recognised) -> Recognised:
+        """Add the confusion network and the posteriors of the best hypothesis; that of least risk, if asked for."""
+        if found.lattice is None:
+            raise TypeError("confusion networks come from lattices")
+        mbr = self.method == "mbr"
+        network = confusion_network(found.lattice, mbr)
+        posteriors, starts, ends = network.spoken()
+        best = found.hypotheses[0]
+        if mbr:  # its costs are those of the path that has these words, or most of them
+            ids = network.hypothesis.tolist()
+            near = oracle(found.lattice, ids).path
+            words = [self.lang.words[word] for word in ids]
+            best = Timed(words, self._seconds(starts), self._seconds(ends), near.acoustic, near.graph)
+        best = replace(best, posteriors=[round(value, 6) for value in posteriors.tolist()])
+        return replace(found, hypotheses=[best, *found.hypotheses[1:]], confusion=network)
+
     def _timed(self, hypothesis: Hypothesis) -> Timed:
-        starts, ends = (
-            [round(frame * self.frame_shift, 4) for frame in frames] for frames in (hypothesis.starts, hypothesis.ends)
-        )
+        starts, ends = (self._seconds(frames) for frames in (hypothesis.starts, hypothesis.ends))
         words = [self.lang.words[word] for word in hypothesis.words]
         return Timed(words, starts, ends, hypothesis.acoustic, hypothesis.graph)
+
+    def _seconds(self, frames: Iterable[float]) -> list[float]:
+        return [round(float(frame) * self.frame_shift, 4) for frame in frames]

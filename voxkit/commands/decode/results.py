@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from voxkit.commands.decode.recognise import Recognised, Timed
 from voxkit.data.manifests import open_cuts, read_lines, write_cuts
 from voxkit.data.text import normaliser as normaliser_called
+from voxkit.decode.folder import CONFUSION, FRAME_SHIFT, HYPOTHESES, LATTICES, REJECTED, WORDS, shard_files
 from voxkit.errors import UserError
 from voxkit.metrics.report import Report, Scored
 from voxkit.progress import say
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from lhotse.cut import Cut
     from lhotse.supervision import AlignmentItem
 
-HYPOTHESES, LATTICES, WORDS, REJECTED = "hypotheses.jsonl.gz", "lattices", "words.txt", "rejected.jsonl"
+SHARDED = (LATTICES, CONFUSION)
 WORST = "worst"  # stands for the cut with the most errors
 
 
@@ -28,8 +29,9 @@ def with_hypothesis(cut: Cut, found: Recognised) -> Cut:
     """The cut with what was recognised as its only supervision.
 
     The supervision keeps what is known of the speaker; its `custom` gets `score` (log probability), `acoustic_score`,
-    `graph_score`, `reference` where there was a text, and `nbest` where more than one hypothesis was asked for. Word
-    times are in its alignment "word", in seconds from the beginning of the cut, like the supervision itself.
+    `graph_score`, `reference` where there was a text, `nbest` where more than one hypothesis was asked for, and
+    `posterior`, one for each word, where there is a confusion network. Word times are in its alignment "word", in
+    seconds from the beginning of the cut, like the supervision itself; their score is the posterior.
     """
     from lhotse import SupervisionSegment
     from lhotse.cut import MonoCut
@@ -44,9 +46,12 @@ def with_hypothesis(cut: Cut, found: Recognised) -> Cut:
     custom |= {"score": -(best.acoustic + best.graph), "acoustic_score": -best.acoustic, "graph_score": -best.graph}
     if len(found.hypotheses) > 1:
         custom["nbest"] = [_plain(hypothesis) for hypothesis in found.hypotheses]
+    if best.posteriors is not None:
+        custom["posterior"] = best.posteriors
+    known_posteriors: Sequence[float | None] = best.posteriors or [None] * len(best.words)
     items = [
-        AlignmentItem(word, start, round(end - start, 4))
-        for word, start, end in zip(best.words, best.starts, best.ends, strict=True)
+        AlignmentItem(word, start, round(end - start, 4), score)
+        for word, start, end, score in zip(best.words, best.starts, best.ends, known_posteriors, strict=True)
     ]
     supervision = SupervisionSegment(
         id=known.id if known else cut.id,
@@ -94,37 +99,38 @@ def reference_of(cut: Cut) -> str | None:
     return " ".join(texts) if texts else None
 
 
-def write(folder: Path, cuts: Iterable[Mapping[str, Any]], words: Sequence[str]) -> None:
+def write(folder: Path, cuts: Iterable[Mapping[str, Any]], words: Sequence[str], frame_shift: float) -> None:
     """Write hypotheses; `words` is the table that the ids in lattices count in, where there are any."""
     write_cuts(cuts, folder / HYPOTHESES)
-    if lattice_shards(folder):
+    for kind in SHARDED:
+        if shard_files(folder, kind):
+            for unfinished in (folder / kind).glob(".*.tmp"):  # of a process that was killed
+                unfinished.unlink()
+        else:
+            shutil.rmtree(folder / kind, ignore_errors=True)
+    if shard_files(folder, LATTICES):
         write_atomic(folder / WORDS, "".join(f"{word} {i}\n" for i, word in enumerate(words)))
-        for unfinished in (folder / LATTICES).glob(".*.tmp"):  # of a process that was killed
-            unfinished.unlink()
-    else:
-        shutil.rmtree(folder / LATTICES, ignore_errors=True)
+        write_atomic(folder / FRAME_SHIFT, f"{frame_shift!r}\n")
 
 
 def merge(folders: Sequence[Path], folder: Path) -> None:
-    """Join the hypotheses, lattices and rejected cuts of parts.
+    """Join the hypotheses, lattices, confusion networks and rejected cuts of parts.
 
     Raises:
         UserError: two parts hold a cut of the same id.
     """
     write_cuts(_all_cuts(folders), folder / HYPOTHESES)
-    shards = [shard for part in folders for shard in lattice_shards(part)]
-    for number, shard in enumerate(shards, start=1):
-        (folder / LATTICES).mkdir(exist_ok=True)
-        shutil.copyfile(shard, folder / LATTICES / f"{number}.npz")
-        shutil.copyfile(shard.parent.parent / WORDS, folder / WORDS)
+    for kind in SHARDED:
+        shards = [shard for part in folders for shard in shard_files(part, kind)]
+        for number, shard in enumerate(shards, start=1):
+            (folder / kind).mkdir(exist_ok=True)
+            shutil.copyfile(shard, folder / kind / f"{number}.npz")
+    for name in (WORDS, FRAME_SHIFT):
+        for path in [part / name for part in folders if (part / name).exists()][:1]:
+            shutil.copyfile(path, folder / name)
     rejected = [path.read_bytes() for part in folders if (path := part / REJECTED).exists()]
     if rejected:
         write_atomic(folder / REJECTED, b"".join(rejected))
-
-
-def lattice_shards(folder: Path) -> list[Path]:
-    """The lattice files of a folder of results, in the order of its cuts."""
-    return sorted((folder / LATTICES).glob("*.npz"), key=lambda path: int(path.stem))
 
 
 def _all_cuts(folders: Sequence[Path]) -> Iterator[dict[str, Any]]:

@@ -6,7 +6,7 @@ import json
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property, partial
 from itertools import chain
 from pathlib import Path
@@ -29,6 +29,7 @@ from voxkit.data.lang import Lang
 from voxkit.data.manifests import manifest_files
 from voxkit.data.parts import Part
 from voxkit.data.pool import WorkerDied, spread
+from voxkit.decode.folder import CONFUSION, HYPOTHESES, LATTICES, REJECTED
 from voxkit.errors import DataError, Interrupted, Problem, Problems, UserError
 from voxkit.progress import Meter, say
 from voxkit.rundir import digest, output, read_config, write_atomic
@@ -113,7 +114,7 @@ def run(job: Job, out: Path | None, shard: str | None, merge: bool, plot: Sequen
     print((out / SCORES).read_text(encoding="utf-8"), end="")
     for cut_id in plot:
         say(f"picture: {results.draw(out, cut_id, job.normaliser)}")
-    say(f"hypotheses: {out / results.HYPOTHESES}")
+    say(f"hypotheses: {out / HYPOTHESES}")
 
 
 def _decode(job: Job, shard: str | None, layout: Layout, signals: Signals) -> Cost:
@@ -129,13 +130,15 @@ def _decode(job: Job, shard: str | None, layout: Layout, signals: Signals) -> Co
     for _ in _over(job, material, pending, partial(_save, layout=layout), problems, signals, later):
         pass
     try:
-        _settle(material, problems, job.max_bad, layout.work / results.REJECTED)
+        _settle(material, problems, job.max_bad, layout.work / REJECTED)
     except DataError:
-        for folder in (layout.parts, layout.work / results.LATTICES):
+        for folder in (layout.parts, layout.work / LATTICES, layout.work / CONFUSION):
             shutil.rmtree(folder, ignore_errors=True)
         raise
-    results.write(layout.work, _cuts(layout, material.parts), job.lang().words)
-    return _sum(_record(layout, part).cost for part in material.parts)
+    records = [replace(_record(layout, part), cuts=[]) for part in material.parts]
+    frame_shift = max((record.frame_shift for record in records), default=0.0)
+    results.write(layout.work, _cuts(layout, material.parts), job.lang().words, frame_shift)
+    return _sum(record.cost for record in records)
 
 
 def _print(job: Job) -> None:
@@ -185,7 +188,7 @@ def _tune(job: Job, work: Path, signals: Signals) -> Grid:
     for _, found in _over(job, material, material.parts, _sweep, problems, signals):
         for reference, texts in found:
             grid.add(reference, texts, job.normaliser)
-    _settle(material, problems, job.max_bad, work / results.REJECTED)
+    _settle(material, problems, job.max_bad, work / REJECTED)
     if not any(found.total for found in grid.errors.values()):
         raise UserError("no references to tune on", fix="give cuts with transcripts: a dev set, never the test set")
     return grid
@@ -234,8 +237,8 @@ def _save(worker: Worker, task: tuple[Part, bool], layout: Layout) -> tuple[None
     part, hopeless = task
     if hopeless:
         return None, worker.inspect(part)
-    record, lattices = worker.decode(part)
-    layout.save(part, record, lattices)
+    record, shard = worker.decode(part)
+    layout.save(part, record, shard)
     return None, record.problems
 
 

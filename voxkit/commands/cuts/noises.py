@@ -56,7 +56,7 @@ class Noise:
         """The energy up to each block: (N + 1,) for N blocks of `BLOCK` seconds.
 
         Raises:
-            UserError: the noise is silent, or cannot be read.
+            AudioError: the noise cannot be read.
         """
         rate = int(self.cut["recording"]["sampling_rate"])
         samples = audio.load(to_cut(self.cut)) if self.samples is None else self.samples
@@ -64,17 +64,22 @@ class Noise:
         edges = np.round(np.arange(blocks + 1) * BLOCK * rate).astype(int)
         sums = np.concatenate([[0.0], np.cumsum(samples.astype(np.float64) ** 2)])
         self.samples = None
-        if sums[-1] <= 0:
-            raise UserError(f"noise {self.cut['id']}: silent", fix="remove it from --noise")
         return sums[edges]
 
     def start(self, seconds: float, draw: np.random.Generator) -> float:
-        """Where in the noise a piece of so many seconds begins: at random, but not where it is silent."""
+        """Where in the noise a piece of so many seconds begins: at random, but not where it is silent.
+
+        Raises:
+            UserError: it is silent everywhere.
+        """
         size = min(math.ceil(seconds / BLOCK), len(self.energy) - 1)
         power = (self.energy[size:] - self.energy[:-size]) / size
         latest = math.floor((self.longest - seconds) / BLOCK) + 1
-        usable = np.flatnonzero(power[: max(latest, 0) + 1] >= AUDIBLE * self.energy[-1] / len(self.energy))
-        return float(usable[draw.integers(len(usable))]) * BLOCK if len(usable) else 0.0
+        power = power[: max(latest, 0) + 1]
+        if power.max() <= 0:
+            raise UserError(f"noise {self.cut['id']}: silent", fix="remove it from --noise")
+        usable = np.flatnonzero(power >= min(AUDIBLE * self.energy[-1] / len(self.energy), power.max()))
+        return float(usable[draw.integers(len(usable))]) * BLOCK
 
 
 class Babblers:

@@ -127,12 +127,12 @@ def show(cuts: Sequence[Path]) -> str:
 
 
 def counted(values: Mapping[str, int], total: int) -> str:
-    """The values with their counts; those alone that are few, and no count where all of `total` have the one."""
+    """The values with their counts, or the most frequent of many; no count where all of `total` have the one."""
     if len(values) == 1 and sum(values.values()) == total:
         return next(iter(values))
     falling = sorted(values.items(), key=lambda item: (-item[1], item[0]))
-    listed = ", ".join(f"{value} ({count})" for value, count in falling[:FEW])
-    return listed if len(values) <= FEW else f"{len(values)} values: {listed}, ..."
+    listed = ", ".join(f"{value} ({count})" for value, count in (falling if len(values) <= FEW else falling[:3]))
+    return listed if len(values) <= FEW else f"{len(values)} values, most often {listed}"
 
 
 def distribution(values: Numbers) -> str:

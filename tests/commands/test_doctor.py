@@ -13,6 +13,7 @@ from voxkit.commands.doctor import checks
 from voxkit.commands.doctor.checks import Finding
 from voxkit.commands.doctor.command import doctor
 from voxkit.commands.doctor.table import render, verdict
+from voxkit.nn import k2_package
 
 
 @pytest.fixture
@@ -30,7 +31,7 @@ def fake_k2(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
 
     monkeypatch.setattr(checks.metadata, "version", version)
     monkeypatch.setattr(checks, "_fails", lambda arguments: state.error)
-    monkeypatch.setattr(checks, "_cuda", lambda: state.cuda)
+    monkeypatch.setattr(k2_package, "cuda_version", lambda: state.cuda)
     return state
 
 
@@ -86,10 +87,10 @@ def test_k2_for_another_torch_names_both_and_the_wheel(fake_k2: SimpleNamespace)
     assert "torch 2.11.0" in finding.found
     assert "undefined symbol" in finding.found
     python = f"cp{sys.version_info.major}{sys.version_info.minor}"
+    assert "pip install k2==VERSION+cpu.torch2.11.0 -f https://k2-fsa.github.io/k2/cpu.html" in finding.fix
     assert f"+cpu.torch2.11.0-{python}" in finding.fix
-    assert "https://k2-fsa.github.io/k2/cpu.html" in finding.fix
     fake_k2.cuda = "13.0"
-    assert f"+cuda13.0.torch2.11.0-{python} from https://k2-fsa.github.io/k2/cuda.html" in checks.k2().fix
+    assert "k2==VERSION+cuda13.0.torch2.11.0 -f https://k2-fsa.github.io/k2/cuda.html" in checks.k2().fix
 
 
 def test_k2_from_pypi_has_no_torch_in_its_name(fake_k2: SimpleNamespace) -> None:

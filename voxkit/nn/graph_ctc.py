@@ -17,7 +17,7 @@ from torch import Tensor
 Pronunciation = tuple[Sequence[int], float]
 
 BLANK = 0
-_NEVER = -1e30  # log of "impossible" that, unlike -inf, keeps gradients finite
+NEVER = -1e30  # log of "impossible" that, unlike -inf, keeps gradients finite
 
 
 @dataclass(frozen=True)
@@ -113,12 +113,12 @@ def batch_graphs(graphs: Sequence[LabelGraph]) -> GraphBatch:
     shape = (len(graphs), states)
     labels = torch.zeros(shape, dtype=torch.long)
     sources = torch.full((*shape, width), states, dtype=torch.long)
-    weights = torch.full((*shape, width), _NEVER)
-    first = torch.full(shape, _NEVER)
-    last = torch.full(shape, _NEVER)
+    weights = torch.full((*shape, width), NEVER)
+    first = torch.full(shape, NEVER)
+    last = torch.full(shape, NEVER)
     for row, (graph, into) in enumerate(zip(graphs, incoming, strict=True)):
         labels[row, : len(graph.labels)] = torch.tensor(graph.labels)
-        padded = [arcs + [(states, _NEVER)] * (width - len(arcs)) for arcs in into]
+        padded = [arcs + [(states, NEVER)] * (width - len(arcs)) for arcs in into]
         table = torch.tensor(padded, dtype=torch.float64)
         sources[row, : len(padded)] = table[..., 0].long()
         weights[row, : len(padded)] = table[..., 1].float()
@@ -143,7 +143,7 @@ def graph_ctc_loss(log_probs: Tensor, lengths: Tensor, graphs: GraphBatch) -> Te
     states = graphs.labels.shape[1]
     scores = log_probs.float().gather(2, graphs.labels.unsqueeze(1).expand(batch, frames, states))  # (B, T, S)
     index = graphs.sources.flatten(1)  # (B, S*P)
-    impossible = scores.new_full((batch, 1), _NEVER)
+    impossible = scores.new_full((batch, 1), NEVER)
     alpha = graphs.first + scores[:, 0]
     for frame in range(1, frames):
         before = torch.cat([alpha, impossible], dim=1).gather(1, index).view_as(graphs.weights)

@@ -18,11 +18,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from voxkit import __version__
+from voxkit.nn.k2_package import how_to_install, torch_version
 
 State = Literal["ok", "low", "missing", "broken"]
 
 REINSTALL = "install voxkit again: pip install --upgrade voxkit"
-K2_PAGE = "https://k2-fsa.github.io/k2/"
+K2_PURPOSE = "decode --set backend=k2 (many utterances at once, on GPU too) and train-am --loss k2_ctc; not on PyPI"
 LOW_DISK = 5e9  # bytes; a small corpus with features and an experiment
 PROBE_SECONDS = 120.0
 
@@ -124,23 +125,17 @@ def gpu() -> Finding:
 
 
 def k2() -> Finding:
-    """k2 is compiled against one torch release; its wheels name it, as in 1.24.4.dev20250714+cpu.torch2.11.0."""
-    ours = _version("torch").partition("+")[0]
-    cuda = _cuda()
-    kind = f"cuda{cuda}" if cuda else "cpu"
-    page = f"{K2_PAGE}{'cuda' if cuda else 'cpu'}.html"
-    tag = f"+{kind}.torch{ours}-cp{sys.version_info.major}{sys.version_info.minor}"
-    fix = f"take the wheel whose name has {tag} from {page} (guide: {K2_PAGE}installation/from_wheels.html)"
+    """k2 is compiled against one torch release, which the version of its wheels names."""
     try:
         version = metadata.version("k2")
     except metadata.PackageNotFoundError:
-        return Finding("k2", "missing", "batched lattice decoding, on GPU too; not on PyPI", fix, required=False)
-    built = re.search(r"torch(\d+(?:\.\d+)*)", version)
+        return Finding("k2", "missing", K2_PURPOSE, how_to_install(), required=False)
+    ours, built = torch_version(), re.search(r"torch(\d+(?:\.\d+)*)", version)
     theirs = f"torch {built[1]}" if built else "an unnamed torch"
     error = _fails(["-c", "import k2"])
     if error or (built and built[1] != ours):
         found = f"{version} was built for {theirs}, but torch {ours} is installed" + (f": {error}" if error else "")
-        return Finding("k2", "broken", found, fix, required=False)
+        return Finding("k2", "broken", found, how_to_install(), required=False)
     return Finding("k2", "ok", version, required=False)
 
 
@@ -240,15 +235,6 @@ def _version(distribution: str) -> str:
         return metadata.version(distribution)
     except metadata.PackageNotFoundError:
         return "of unknown version"
-
-
-def _cuda() -> str:
-    """The CUDA version of the installed torch; empty where it cannot use a GPU, so that the CPU wheel is right."""
-    if _import_error("torch"):
-        return ""
-    import torch as module
-
-    return str(module.version.cuda or "") if module.cuda.is_available() else ""
 
 
 def _fails(arguments: list[str]) -> str:

@@ -79,6 +79,7 @@ class TrainAm(Config):
     """Everything that `train-am` can be told."""
 
     data: DataConfig = DataConfig()
+    loss: Literal["graph_ctc", "k2_ctc"] = Field("graph_ctc", description="the same sum; k2_ctc leaves it to k2")
     model: ModelConfig = ModelConfig()
     augment: AugmentConfig = AugmentConfig()
     batch: BatchConfig = BatchConfig()
@@ -98,6 +99,9 @@ def train_am(
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Experiment folder; run again to resume.")] = None,
     noise: Annotated[Path | None, typer.Option("--noise", help="CutSet of noises to mix in.")] = None,
     init: Annotated[Path | None, typer.Option("--init", help="Experiment whose model to start from.")] = None,
+    loss: Annotated[
+        str | None, typer.Option("--loss", help="graph_ctc, or k2_ctc: the same, by k2.", show_default=False)
+    ] = None,
     seed: Annotated[int | None, typer.Option("--seed", help="Same as --set train.seed=N.")] = None,
     max_bad: MaxBad = 0.0,
     config: ConfigFile = None,
@@ -106,8 +110,9 @@ def train_am(
 ) -> None:
     """Train a CTC acoustic model over phones, characters or sub-words.
 
-    The units are those of --lang. Every pronunciation of a word counts as right (the loss sums over them). A cut's
-    supervision may carry a weight (`custom["weight"]`). Killed or interrupted, the same command goes on where it was.
+    The units are those of --lang. Every pronunciation of a word counts as right (the loss sums over them; --loss
+    k2_ctc has k2 do it, see `voxkit doctor`). A cut's supervision may carry a weight (`custom["weight"]`). Killed or
+    interrupted, the same command goes on where it was.
 
     --init starts from a trained model of the same shape, with its normalisation statistics, instead of random weights.
     Where --lang has other units, those of equal names keep their outputs.
@@ -130,7 +135,7 @@ def train_am(
     flags = {"data": {**data, **({"max_bad": max_bad} if max_bad else {})}}
     if seed is not None:
         flags["train"] = {"seed": seed}
-    settings = build(TrainAm, config, set_, **flags)
+    settings = build(TrainAm, config, set_, loss=loss, **flags)
     if print_config:
         print(to_yaml(settings), end="")
         return

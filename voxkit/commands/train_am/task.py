@@ -29,8 +29,12 @@ from voxkit.decode.greedy import greedy
 from voxkit.decode.kaldi import KaldiDecoder
 from voxkit.metrics.edit import Errors, errors
 from voxkit.nn.graph_ctc import GraphBatch, batch_graphs, graph_ctc_loss
+from voxkit.nn.k2_ctc import k2_ctc_loss
+from voxkit.nn.k2_package import load_k2
 from voxkit.progress import say
 from voxkit.train.task import Loss, Score
+
+LOSSES = {"graph_ctc": graph_ctc_loss, "k2_ctc": k2_ctc_loss}
 
 
 @dataclass(frozen=True)
@@ -59,9 +63,11 @@ class AcousticTask:
             rejected: an existing folder for the lists of cuts that are left out (with `data.max_bad`).
 
         Raises:
-            UserError, DataError: inputs that are missing or damaged, words without pronunciation.
+            UserError, DataError: inputs that are missing or damaged, words without pronunciation, a loss without k2.
         """
         self.config = config
+        if config.loss == "k2_ctc":
+            load_k2()
         self.lang = Lang.load(Path(config.data.lang))
         self.assets: Mapping[str, Path] = self.lang.assets()
         self.extractor = Extractor(config.features)
@@ -103,7 +109,7 @@ class AcousticTask:
     def loss(self, model: nn.Module, batch: Batch) -> Loss:
         """The sum over utterances of weight * -log P(transcript), per weighted output frame."""
         log_probs, lengths = model(batch.features, batch.lengths)
-        losses = graph_ctc_loss(log_probs, lengths, batch.graphs)
+        losses = LOSSES[self.config.loss](log_probs, lengths, batch.graphs)
         return Loss((losses * batch.weights).sum(), (lengths * batch.weights).sum())
 
     def score(self, model: nn.Module) -> Score:

@@ -35,6 +35,12 @@ class Decoded:
     def id(self) -> str:
         return str(self.cut["id"])
 
+    @property
+    def supervision(self) -> dict[str, Any]:
+        """The recognised words with all that is known of them; of a mixed cut, where one of its tracks has it."""
+        tracks = [self.cut, *(track["cut"] for track in self.cut.get("tracks", ()))]
+        return next((one for track in tracks for one in track.get("supervisions", ())), {})
+
 
 class DecodeFolder:
     """What was recognised, in the order of the manifest; at most one shard of each kind is in memory.

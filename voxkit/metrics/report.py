@@ -46,9 +46,13 @@ class Report:
     Args:
         utterances: what was recognised, references and hypotheses as they are.
         normaliser_name: applied to both (voxkit.data.text).
+        oracle: the word errors of the best paths in their lattices, if there are any.
     """
 
-    def __init__(self, utterances: Sequence[Scored], normaliser_name: str = "none") -> None:
+    def __init__(
+        self, utterances: Sequence[Scored], normaliser_name: str = "none", oracle: Errors | None = None
+    ) -> None:
+        self.oracle = oracle
         clean = normaliser(normaliser_name)
         self.normaliser = normaliser_name
         self.utterances = [Scored(u.id, clean(u.ref), clean(u.hyp), u.groups) for u in utterances]
@@ -66,13 +70,14 @@ class Report:
         return sum(u.words.count > 0 for u in self.utterances)
 
     def lines(self, path: object) -> list[str]:
-        """`%WER`, `%CER` and `%SER` lines, and what they depend on."""
+        """`%WER`, `%CER`, `%SER` and (oracle) `%OWER` lines, and what they depend on."""
         low, high, unit = self.interval()
         wrong, total = self.wrong_sentences, len(self.utterances)
         return [
             self.words.line("WER", path),
             self.characters.line("CER", path),
             f"%SER {100 * wrong / max(total, 1):.2f} [ {wrong} / {total} ] {path}",
+            *([] if self.oracle is None else [self.oracle.line("OWER", path)]),
             f"normaliser {self.normaliser}; WER lies in {low:.2f} to {high:.2f} (95 % bootstrap over {unit})",
         ]
 
@@ -115,6 +120,7 @@ class Report:
             "wer": {**_numbers(self.words), "low": low, "high": high, "bootstrap": unit},
             "cer": _numbers(self.characters),
             "ser": {"rate": 100 * self.wrong_sentences / max(total, 1), "errors": self.wrong_sentences, "total": total},
+            **({} if self.oracle is None else {"oracle_wer": _numbers(self.oracle)}),
             "normaliser": self.normaliser,
             **{f"by_{g}": {name: _numbers(e) for name, e in self.by(g).items()} for g in self._groups},
         }

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from voxkit.commands.decode.oracle import oracle_errors
 from voxkit.commands.decode.recognise import Recognised, Timed
 from voxkit.data.manifests import open_cuts, read_lines, write_cuts
 from voxkit.data.text import normaliser as normaliser_called
@@ -165,7 +166,8 @@ def report(folder: Path, normaliser: str, out: Path, picture: bool) -> list[str]
     if not utterances:
         say("no references: nothing to score")
         return []
-    found = Report(utterances, normaliser)
+    best = oracle_errors(folder, normaliser) if shard_files(folder, LATTICES) else None
+    found = Report(utterances, normaliser, best)
     found.write(folder)
     if picture:
         confusion_table(found, folder / "confusions.png")

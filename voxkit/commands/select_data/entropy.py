@@ -68,9 +68,8 @@ class EntropyReduction:
 
     def _scored(self) -> Doubles:
         """(U,) the scores now; -inf for what is contradicted."""
-        self.sums = self.index.sums(self.certainty)
+        self.sums, covered = self.index.sums(self.certainty, self.resolved)
         self.posterior = updated(self.share, self.config.prior, self.sums)
-        covered = self.index.sums(self.resolved.astype(np.float32))
         fresh = self.config.enough / (self.config.enough + covered.same + covered.other)
         self.gain = uncertainty(self.share) - uncertainty(self.posterior)
         cost = self.config.error_cost * self.expected_errors() / self.words

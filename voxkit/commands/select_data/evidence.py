@@ -16,7 +16,7 @@ reads its cell. N bins cost O(N log N) to index, once, and O(N S) for each pass 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -28,7 +28,6 @@ from voxkit.commands.select_data.command import SimilarityConfig
 from voxkit.commands.select_data.sounds import Sounds
 
 CHUNK = 1 << 18  # bins that are looked at together, if no pair has more
-APART = -1  # code of a facet whose value is not known: like no other
 
 
 class Sums(NamedTuple):
@@ -40,8 +39,17 @@ class Sums(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class _Facet:
+    """Groups of bins that have a pair and a facet's value in common.
+
+    Attributes:
+        share: of the kernel.
+        rows: (n,) the bins that are not alone in their group, or all; None: all.
+        cell: (n,) number of (group, label, step), rising from pair to pair but not within one.
+    """
+
     share: float
-    code: Ints  # (N,) group of each bin, rising with the bins' pairs
+    rows: Ints | None
+    cell: Ints
 
 
 class Index:
@@ -86,76 +94,96 @@ class Index:
         ]
         named += [(config.voice, voices[self.bins.utterance]), (config.pace, self.bins.pace)]
         self.any = max(1.0 - sum(share for share, _ in named), 0.0)
-        self.facets = [_Facet(share, self._groups(value)) for share, value in named if share > 0]
+        self.facets = [self._facet(share, value) for share, value in named if share > 0]
         if self.any > 0:
-            self.facets.append(_Facet(self.any, self.pair))
+            self.facets.append(_Facet(self.any, None, self._cells(self.pair)))
         self.rare = (count < config.rare)[self.pair]
         self.back_off = config.back_off * self.any
-        told_apart = mine != theirs
+        sounds_differ = mine != theirs
         contrast = _coded(np.minimum(mine, theirs), np.maximum(mine, theirs))
-        _, groups = np.unique(contrast, return_inverse=True)
-        self.contrast = np.where(told_apart, groups, APART).astype(np.int32)
+        self.contrasting = np.flatnonzero(sounds_differ).astype(np.int32)
+        _, groups = np.unique(contrast[self.contrasting], return_inverse=True)
+        self.contrast = self._cells(groups.astype(np.int32), self.contrasting)
 
-    def _groups(self, value: NDArray[np.integer]) -> Ints:
-        """(N,) one code for each (pair, value), rising with the pairs."""
-        _, code = np.unique(_coded(self.pair, value - min(int(value.min(initial=0)), 0)), return_inverse=True)
-        return code.astype(np.int32)
+    def _facet(self, share: float, value: NDArray[np.integer]) -> _Facet:
+        known = _coded(self.pair, value - min(int(value.min(initial=0)), 0))
+        _, group, count = np.unique(known, return_inverse=True, return_counts=True)
+        rows = np.flatnonzero(count[group] > 1).astype(np.int32)
+        _, group = np.unique(group[rows], return_inverse=True)
+        return _Facet(share, rows, self._cells(group.astype(np.int32), rows))
 
-    def sums(self, weights: ArrayLike) -> Sums:
+    def _cells(self, group: Ints, rows: Ints | None = None) -> Ints:
+        """(n,) a number for each (group, label, step)."""
+        side, step = (self.side, self.step) if rows is None else (self.side[rows], self.step[rows])
+        return (group * np.int32(2) + side) * np.int32(self.steps) + step
+
+    def sums(self, *weights: ArrayLike) -> list[Sums]:
         """Add up the neighbours of every bin, itself left out.
 
         Args:
-            weights: (N,) what each bin counts as a neighbour.
+            weights: (N,) each, what every bin counts as a neighbour.
         """
-        weights = np.asarray(weights, dtype=np.float32)
-        sums = Sums(-weights, np.zeros_like(weights))  # a bin is in its own cell, where the kernel is 1
-        for chunk in self._chunks():
-            for facet in self.facets:
-                self._add(chunk, facet.code[chunk], facet.share, weights[chunk], sums)
-        if self.back_off > 0 and self.rare.any():
-            self._add_back_off(weights, sums)
-        for part in sums:
-            np.maximum(part, 0, out=part)  # what rounding left of nothing
-        return sums
+        columns = [np.asarray(column, dtype=np.float32) for column in weights]
+        found = [Sums(np.zeros_like(column), np.zeros_like(column)) for column in columns]
+        for facet in self.facets:
+            for part in self._chunks(facet):
+                rows: slice | Ints = part if facet.rows is None else facet.rows[part]
+                self._add(facet.share, facet.cell[part], rows, columns, found)
+        if self.back_off > 0 and self.rare.any() and len(self.contrasting):
+            for column, sums in zip(columns, found, strict=True):
+                self._add_back_off(column, sums)
+        for sums in found:
+            for part_sum in sums:
+                np.maximum(part_sum, 0, out=part_sum)  # what rounding left of nothing
+        return found
 
-    def _chunks(self) -> Iterator[slice]:
-        """Ranges of whole pairs."""
+    def _chunks(self, facet: _Facet) -> Iterator[slice]:
+        """Ranges of a facet's bins, of whole pairs each."""
+        pair = self.pair if facet.rows is None else self.pair[facet.rows]
         begin = 0
-        while begin < len(self.pair):
-            last = self.pair[min(begin + CHUNK, len(self.pair)) - 1]
-            end = int(np.searchsorted(self.pair, last, side="left"))
-            if end == begin or begin + CHUNK >= len(self.pair):
-                end = int(np.searchsorted(self.pair, last, side="right"))
+        while begin < len(pair):
+            last = pair[min(begin + CHUNK, len(pair)) - 1]
+            end = int(np.searchsorted(pair, last, side="left"))
+            if end == begin or begin + CHUNK >= len(pair):
+                end = int(np.searchsorted(pair, last, side="right"))
             yield slice(begin, end)
             begin = end
 
-    def _add(self, rows: slice, code: Ints, share: float, weights: Floats, sums: Sums) -> None:
-        """Add one facet's share of a range of bins."""
-        code = code - code.min()
-        smooth = self._smooth(code, self.side[rows], self.step[rows], weights)
-        side, step = self.side[rows], self.step[rows]
-        sums.same[rows] += share * smooth[code, side, step]
-        sums.other[rows] += share * smooth[code, 1 - side, step]
+    def _add(
+        self, share: float, cell: Ints, rows: slice | Ints, columns: Sequence[Floats], found: Sequence[Sums]
+    ) -> None:
+        """Add one facet's share of some bins, whose groups are whole."""
+        size = 2 * self.steps
+        cell = cell - cell.min() // size * size
+        across = self._across(cell)
+        for column, sums in zip(columns, found, strict=True):
+            weights = column[rows]
+            smooth = self._smooth(cell, weights)
+            sums.same[rows] += share * (smooth[cell] - weights)  # the kernel of a bin and itself is 1
+            sums.other[rows] += share * smooth[across]
 
-    def _smooth(self, code: Ints, side: NDArray[np.int8], step: NDArray[np.int8], weights: Floats) -> Floats:
-        """(C, 2, S) the weight of neighbours by group, side and step at which they are looked at from."""
-        cell = (code.astype(np.int64) * 2 + side) * self.steps + step
-        cells = np.bincount(cell, weights, minlength=(int(code.max()) + 1) * 2 * self.steps)
-        return cells.astype(np.float32).reshape(-1, 2, self.steps) @ self.kernel
+    def _across(self, cell: Ints) -> Ints:
+        """The cells of the same group and step, but the other label."""
+        return cell + self.steps * (1 - 2 * (cell // self.steps % 2))
+
+    def _smooth(self, cell: Ints, weights: Floats) -> Floats:
+        """The weight of neighbours, by the cell that they are looked at from."""
+        size = 2 * self.steps
+        cells = np.bincount(cell, weights, minlength=(int(cell.max()) // size + 1) * size)
+        return (cells.astype(np.float32).reshape(-1, self.steps) @ self.kernel).ravel()
 
     def _add_back_off(self, weights: Floats, sums: Sums) -> None:
         """Let rare pairs hear the other pairs with the same contrast: all with it, less those of the pair itself."""
-        known = self.contrast != APART
-        asking = np.flatnonzero(self.rare & known)
-        if not len(asking):
+        asking = self.rare[self.contrasting]
+        rows, cell = self.contrasting[asking], self.contrast[asking]
+        if not len(rows):
             return
-        sources = np.flatnonzero(known)
-        whole = self._smooth(self.contrast[sources], self.side[sources], self.step[sources], weights[sources])
-        _, pair = np.unique(self.pair[asking], return_inverse=True)
-        own = self._smooth(pair.astype(np.int32), self.side[asking], self.step[asking], weights[asking])
-        side, step, contrast = self.side[asking], self.step[asking], self.contrast[asking]
-        sums.same[asking] += self.back_off * (whole[contrast, side, step] - own[pair, side, step])
-        sums.other[asking] += self.back_off * (whole[contrast, 1 - side, step] - own[pair, 1 - side, step])
+        whole = self._smooth(self.contrast, weights[self.contrasting])
+        _, pair = np.unique(self.pair[rows], return_inverse=True)
+        mine = self._cells(pair.astype(np.int32), rows)
+        own = self._smooth(mine, weights[rows])
+        sums.same[rows] += self.back_off * (whole[cell] - own[mine])
+        sums.other[rows] += self.back_off * (whole[self._across(cell)] - own[self._across(mine)])
 
 
 def log_odds(share: Floats, ceiling: float) -> Floats:

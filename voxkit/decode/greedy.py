@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -70,6 +71,10 @@ class GreedyDecoder:
                 words[-1] += piece.removeprefix(BOUNDARY)
                 stops[-1] = end
         return self._chain(np.asarray(log_probs), words, begins, stops)
+
+    def batch(self, utterances: Sequence[ArrayLike]) -> list[Lattice]:
+        """The lattices of many utterances, each (T, V)."""
+        return [self(log_probs) for log_probs in utterances]
 
     def _chain(self, log_probs: Any, words: list[str], starts: list[int], ends: list[int]) -> Lattice:
         heard = [place for place, word in enumerate(words) if word]

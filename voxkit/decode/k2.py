@@ -55,10 +55,10 @@ class K2Decoder:
         graph: Any = None,
         device: torch.device | str = "cpu",
     ) -> None:
-        self._k2 = load_k2()
         self.lang = lang if isinstance(lang, Lang) else Lang.load(lang)
         self.config = config or SearchConfig()
         self.device = torch.device(device)
+        self._k2 = load_k2(self.device.type == "cuda")
         try:
             self._graph = FrameGraph(Hlg.from_openfst(_bytes_of(graph) if graph else self.lang.graph.read_bytes()))
         except ValueError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,10 @@ class KaldiDecoder:
             ValueError: the shape does not fit the token table, or a value is NaN.
         """
         return self._search(log_probs, self.config.lattice_beam)
+
+    def batch(self, utterances: Sequence[ArrayLike]) -> list[Lattice]:
+        """The lattices of many utterances, each (T, V)."""
+        return [self(log_probs) for log_probs in utterances]
 
     def best_path(self, log_probs: ArrayLike) -> Hypothesis:
         """The best hypothesis alone, faster than by way of a lattice. `log_probs` (T, V)."""

@@ -33,7 +33,7 @@ def k2_ctc_loss(log_probs: Tensor, lengths: Tensor, graphs: GraphBatch) -> Tenso
     Raises:
         UserError: there is no k2 that works.
     """
-    k2 = load_k2()
+    k2 = load_k2(log_probs.is_cuda)
     durations, order = lengths.sort(descending=True, stable=True)  # as k2 wants them
     segments = torch.stack([order, torch.zeros_like(order), durations], dim=1).int().cpu()
     lattices = k2.intersect_dense(

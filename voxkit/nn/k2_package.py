@@ -16,11 +16,14 @@ from voxkit.errors import UserError
 SITE = "https://k2-fsa.github.io/k2/"
 
 
-def load_k2() -> Any:
+def load_k2(cuda: bool = False) -> Any:
     """The module k2.
 
+    Args:
+        cuda: whether it must be able to use GPUs.
+
     Raises:
-        UserError: it is not installed, or was built for another torch; with the wheel to take.
+        UserError: it is not installed, or was built for another torch, or without CUDA; with the wheel to take.
     """
     try:
         with warnings.catch_warnings():
@@ -30,6 +33,8 @@ def load_k2() -> Any:
         absent = isinstance(error, ModuleNotFoundError) and error.name == "k2"
         what = "k2 is not installed" if absent else f"k2 does not work here: {str(error).splitlines()[0]}"
         raise UserError(what, fix=f"{how_to_install()}; voxkit doctor looks whether it fits") from error
+    if cuda and not k2.with_cuda:
+        raise UserError("this k2 was built without CUDA", fix=f"{how_to_install()}; or use the CPU")
     return k2
 
 

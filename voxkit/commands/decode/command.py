@@ -30,6 +30,9 @@ class Decode(Config):
     )
     nbest: int = Field(10, ge=1, le=1000, description="hypotheses that the method nbest keeps of each cut")
     confusion: bool = Field(False, description="make confusion networks and word posteriors; the method mbr does")
+    backend: Literal["kaldi", "k2"] = Field(
+        "kaldi", description="what searches the graph; k2 takes cuts together, and runs on `device` (see voxkit doctor)"
+    )
     search: SearchConfig = SearchConfig()
     tune: TuneConfig = TuneConfig()
     normaliser: Literal["none", "upper", "lower", "asr_en"] | None = Field(
@@ -41,7 +44,7 @@ class Decode(Config):
         gt=0,
         description="audio in a part, the unit of parallel work and resuming; a small set has at most 16 parts [s]",
     )
-    device: str = Field("cpu", description="where the network runs: cpu, cuda, cuda:1 ...")
+    device: str = Field("cpu", description="where the network runs, and k2: cpu, cuda, cuda:1 ...")
 
     @property
     def makes_confusion(self) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +22,7 @@ from voxkit.data.lang import Lang
 from voxkit.decode.alignment import oracle
 from voxkit.decode.confusion import ConfusionNetwork, confusion_network
 from voxkit.decode.greedy import GreedyDecoder
+from voxkit.decode.k2 import K2Decoder
 from voxkit.decode.kaldi import KaldiDecoder
 from voxkit.decode.lattice import Hypothesis, Lattice
 from voxkit.errors import UserError
@@ -108,17 +109,21 @@ class Recogniser:
             )
         greedy = config.method == "greedy" or (config.method == "auto" and graph is None)
         self.method = "greedy" if greedy else "lattice" if config.method == "auto" else config.method
-        self.decoder: Callable[[LogProbs], Lattice] = (
-            GreedyDecoder(self.lang, config.search) if greedy else KaldiDecoder(self.lang, config.search)
-        )
-
-        self._decoders: dict[tuple[float, float], KaldiDecoder] = {}
+        self.decoder: GreedyDecoder | KaldiDecoder | K2Decoder
+        if greedy:
+            self.decoder = GreedyDecoder(self.lang, config.search)
+        elif config.backend == "kaldi":
+            self.decoder = KaldiDecoder(self.lang, config.search)
+        else:
+            self.decoder = K2Decoder(self.lang, config.search, device=config.device)
+        self._decoders: dict[tuple[float, float], KaldiDecoder | K2Decoder] = {}
 
     def __call__(self, cuts: Sequence[Cut], samples: Sequence[Samples]) -> tuple[list[Recognised], Cost]:
         """Recognise a batch of lhotse cuts, given their audio at the model's sampling rate."""
         log_probs, cost = self.log_probs(cuts, samples)
         begun = time.process_time()
-        found = [self._recognise(cut.id, frames) for cut, frames in zip(cuts, log_probs, strict=True)]
+        lattices = self.decoder.batch(log_probs)
+        found = [self._recognise(cut.id, lattice) for cut, lattice in zip(cuts, lattices, strict=True)]
         ended = time.process_time()
         cost.stages["search"] += ended - begun
         if self.config.makes_confusion:
@@ -151,16 +156,15 @@ class Recogniser:
         decoders = [self._scaled(*point) for point in scales]
         return [decoder.words(decoder.best_path(frames)) for decoder in decoders]
 
-    def _scaled(self, scale: float, penalty: float) -> KaldiDecoder:
-        if not isinstance(self.decoder, KaldiDecoder):
+    def _scaled(self, scale: float, penalty: float) -> KaldiDecoder | K2Decoder:
+        if isinstance(self.decoder, GreedyDecoder):
             raise TypeError("only the search over a graph has scales")
         if (scale, penalty) not in self._decoders:
             search = self.config.search.model_copy(update={"acoustic_scale": scale, "blank_penalty": penalty})
             self._decoders[scale, penalty] = self.decoder.with_config(search)
         return self._decoders[scale, penalty]
 
-    def _recognise(self, cut_id: str, frames: LogProbs) -> Recognised:
-        lattice = self.decoder(frames)
+    def _recognise(self, cut_id: str, lattice: Lattice) -> Recognised:
         best = lattice.nbest(self.config.nbest) if self.method == "nbest" else [lattice.best_path()]
         timed = [self._timed(hypothesis) for hypothesis in best]
         return Recognised(cut_id, timed, None if self.method == "greedy" else lattice)

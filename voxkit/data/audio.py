@@ -128,11 +128,13 @@ def write(path: Path, samples: NDArray[Any], sampling_rate: int) -> None:
     path.write_bytes(encoded.getbuffer())
 
 
-def load(source: str | Path | Cut, sampling_rate: int | None = None, channel: int | None = None) -> Samples:
+def load(
+    source: str | Path | Cut | Mapping[str, Any], sampling_rate: int | None = None, channel: int | None = None
+) -> Samples:
     """Load a whole file or a cut as mono, resampled where needed (with a notice the first time).
 
     Args:
-        source: an audio file, or a lhotse cut with its transforms (speed, gain, mixing, ...).
+        source: an audio file, or a lhotse cut with its transforms (speed, gain, mixing, ...), or its manifest line.
         sampling_rate: wanted [Hz]; the source's own if None.
         channel: of a file with several; their mean if None (with a notice the first time).
 
@@ -144,6 +146,10 @@ def load(source: str | Path | Cut, sampling_rate: int | None = None, channel: in
     """
     if isinstance(source, str | Path):
         name, (samples, rate) = str(source), _load_file(source, channel)
+    elif isinstance(source, Mapping):
+        require_files(source)
+        segment = plain_segment(source)
+        name, (samples, rate) = str(source["id"]), segment.read() if segment else load_cut(schema.made(source))
     else:
         name, (samples, rate) = str(source.id), load_cut(source)
     fault = judge(samples, silence=False)

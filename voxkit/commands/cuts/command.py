@@ -106,7 +106,8 @@ def add_noise(
     the cut's id alone. The supervisions' custom fields `snr` and `noise` say what was added. The ratio is that of the
     mean powers over the whole cut.
 
-    `white` and `pink` noise is stationary; `babble` is four streams of CUTS' other speakers, backwards.
+    `white` and `pink` noise is stationary; `babble` is four streams of CUTS' other speakers, backwards. The parts that
+    --shard makes are joined by `voxkit cuts join OUT/shard-*`.
 
     [bold]Examples[/bold]
 

@@ -18,7 +18,6 @@ from voxkit.commands.cuts.divide import chance
 from voxkit.commands.cuts.lines import Cut
 from voxkit.data import audio
 from voxkit.data.audio import Samples
-from voxkit.data.checks import to_cut
 from voxkit.data.noise import BABBLE_TALKERS, make_noise
 from voxkit.errors import UserError
 
@@ -59,7 +58,7 @@ class Noise:
             AudioError: the noise cannot be read.
         """
         rate = int(self.cut["recording"]["sampling_rate"])
-        samples = audio.load(to_cut(self.cut)) if self.samples is None else self.samples
+        samples = audio.load(self.cut) if self.samples is None else self.samples
         blocks = math.floor(len(samples) / rate / BLOCK)
         edges = np.round(np.arange(blocks + 1) * BLOCK * rate).astype(int)
         sums = np.concatenate([[0.0], np.cumsum(samples.astype(np.float64) ** 2)])
@@ -120,7 +119,7 @@ class Babblers:
         for cut in listed:
             if missing <= 0:
                 break
-            parts.append(audio.load(to_cut(cut), rate)[:missing])
+            parts.append(audio.load(cut, rate)[:missing])
             missing -= len(parts[-1])
         stream = np.concatenate(parts)
         return np.asarray(stream / max(float(np.sqrt(np.mean(stream**2))), 1e-9), dtype=np.float32)

@@ -1,0 +1,84 @@
+"""A folder of results, read back cut by cut."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from voxkit.data.manifests import write_cuts
+from voxkit.decode import confusion, lattice
+from voxkit.decode.confusion import confusion_network
+from voxkit.decode.folder import CONFUSION, FRAME_SHIFT, HYPOTHESES, LATTICES, WORDS, DecodeFolder
+from voxkit.decode.lattice import Lattice
+from voxkit.errors import UserError
+
+
+def said(word: int) -> Lattice:
+    return Lattice.build(2, 9, [0], [1], [word], [2], [7], [1.0], [0.5])
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Path:
+    """Five cuts, in shards of two, two and one."""
+    folder = tmp_path / "test"
+    cuts = [{"id": f"utt{i}", "supervisions": [{"id": f"utt{i}", "text": "one"}]} for i in range(4)]
+    cuts.append({"id": "utt4", "tracks": [{"cut": {}}, {"cut": {"supervisions": [{"text": "two"}]}}]})
+    write_cuts(cuts, folder / HYPOTHESES)
+    lattices = {f"utt{i}": said(1 + i % 2) for i in range(5)}
+    for number in (1, 2, 10):  # in the order of numbers, not of names
+        part = {name: lattices.pop(name) for name in list(lattices)[:2]}
+        for kind in (LATTICES, CONFUSION):
+            (folder / kind).mkdir(exist_ok=True)
+        lattice.save(folder / LATTICES / f"{number}.npz", part)
+        confusion.save(folder / CONFUSION / f"{number}.npz", {n: confusion_network(x) for n, x in part.items()})
+    (folder / WORDS).write_text("<eps> 0\none 1\ntwo 2\n")
+    (folder / FRAME_SHIFT).write_text("0.04\n")
+    (folder / "config.yaml").write_text(yaml.safe_dump({"command": "decode"}))
+    return folder
+
+
+def test_cuts_come_with_what_was_asked_for(results: Path) -> None:
+    folder = DecodeFolder.open(results, lattices=True, confusion=True)
+    assert len(folder) == 5
+    assert folder.words == ["<eps>", "one", "two"]
+    assert folder.frame_shift == 0.04
+    for _ in range(2):
+        found = list(folder)
+        assert [item.id for item in found] == [f"utt{i}" for i in range(5)]
+        for number, item in enumerate(found):
+            assert item.lattice is not None
+            assert item.confusion is not None
+            assert item.lattice.best_path().words == (1 + number % 2,)
+            assert item.confusion.best() == [1 + number % 2]
+    assert [item.supervision["text"] for item in found] == ["one"] * 4 + ["two"]
+    plain = next(iter(DecodeFolder.open(results)))
+    assert (plain.lattice, plain.confusion) == (None, None)
+
+
+def test_what_is_missing_is_told_with_the_option_that_makes_it(results: Path, tmp_path: Path) -> None:
+    for file in (results / CONFUSION).iterdir():
+        file.unlink()
+    with pytest.raises(UserError, match=r"(?s)no confusion networks.*--confusion"):
+        DecodeFolder.open(results, confusion=True)
+    (results / LATTICES / "10.npz").unlink()
+    with pytest.raises(UserError, match=r"2\.npz: nothing for 'utt4'"):
+        list(DecodeFolder.open(results, lattices=True))
+    for file in (results / LATTICES).iterdir():
+        file.unlink()
+    with pytest.raises(UserError, match=r"(?s)no lattices.*--graph"):
+        DecodeFolder.open(results, lattices=True)
+    assert len(list(DecodeFolder.open(results))) == 5
+    with pytest.raises(UserError, match="no such folder"):
+        DecodeFolder.open(tmp_path / "absent")
+    (results / "config.yaml").write_text(yaml.safe_dump({"command": "featurize"}))
+    with pytest.raises(UserError, match="not what voxkit decode leaves"):
+        DecodeFolder.open(results)
+
+
+def test_a_damaged_table_of_words_is_told_with_its_line(results: Path) -> None:
+    (results / WORDS).write_text("<eps> 0\none 2\n")
+    with pytest.raises(UserError, match=r"words\.txt:2: not a word and its number 1"):
+        _ = DecodeFolder.open(results).words
+    (results / FRAME_SHIFT).unlink()
+    with pytest.raises(UserError, match="frame_shift"):
+        _ = DecodeFolder.open(results).frame_shift

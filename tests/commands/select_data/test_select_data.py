@@ -1,6 +1,9 @@
 """The command on folders as decode leaves them."""
 
 import json
+import os
+import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +14,7 @@ import pytest
 from tests.commands.select_data.made_pools import WORDS, cut, decoded, said
 from tests.commands.test_decode import cuts, exp, hearing, job, lang  # noqa: F401
 from voxkit.commands.decode.task import run as decode
+from voxkit.commands.select_data import results
 from voxkit.commands.select_data.command import SelectData, select_data
 from voxkit.commands.train_am.command import TrainAm
 from voxkit.commands.train_am.data import open_examples
@@ -18,7 +22,7 @@ from voxkit.config import build
 from voxkit.data.lang import Lang
 from voxkit.data.manifests import open_cuts, write_cuts
 from voxkit.decode.confusion import ConfusionNetwork
-from voxkit.errors import DataError, UserError
+from voxkit.errors import DataError, Interrupted, UserError
 
 METHODS = ["entropy", "random", "confidence", "germ"]
 BEE, DEE, TEN, NET = (WORDS.index(word) for word in ("bee", "dee", "ten", "net"))
@@ -186,6 +190,21 @@ def test_what_does_not_go_together_is_told(pool: Path, labelled: Path, tmp_path:
     with pytest.raises(DataError, match="empty text"):
         choose(pool, tmp_path / "mute.jsonl.gz", out)
     assert not out.exists()
+
+
+def test_a_signal_stops_it_and_the_next_run_begins_anew(
+    pool: Path, labelled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def terminated(*_: object) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(5)
+
+    with monkeypatch.context() as patch, pytest.raises(Interrupted):
+        patch.setattr(results, "write_table", terminated)
+        choose(pool, labelled, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    choose(pool, labelled, tmp_path / "out")
+    assert (tmp_path / "out" / "selected.tsv").exists()
 
 
 def test_pools_without_networks_durations_or_confidence(pool: Path, labelled: Path, tmp_path: Path) -> None:

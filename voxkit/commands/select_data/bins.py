@@ -21,7 +21,7 @@ NO_PACE = np.int8(-1)
 
 @dataclass(frozen=True, eq=False)
 class Bins:
-    """N bins: the two best words of each, 0 for "no word", and what surrounds them. 26 bytes a bin.
+    """N bins: the two best words of each, 0 for "no word", and what surrounds them. 29 bytes a bin.
 
     Attributes:
         utterance: (N,) its number; negative for labelled ones.

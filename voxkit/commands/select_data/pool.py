@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +17,8 @@ from voxkit.data.checks import duration_of, leaves
 from voxkit.data.lang import Lang
 from voxkit.data.manifests import check_cuts, manifest_files, open_cuts, parse_line, read_text, relocate, snap
 from voxkit.data.text import normaliser
-from voxkit.decode.confusion import around
-from voxkit.decode.folder import DecodeFolder
+from voxkit.decode.confusion import ConfusionNetwork, around
+from voxkit.decode.folder import Decoded, DecodeFolder
 from voxkit.errors import Problems, UserError
 from voxkit.metrics.edit import align
 from voxkit.progress import track
@@ -87,11 +88,8 @@ def labelled_lines(path: Path) -> Iterator[dict[str, Any]]:
 
 def decoded(folders: Sequence[Path]) -> Iterator[tuple[int, dict[str, Any]]]:
     """All cuts of the pool, numbered as in `Pool.places`."""
-    place = 0
-    for folder in folders:
-        for item in DecodeFolder.open(folder):
-            yield place, item.cut
-            place += 1
+    for place, (_, item) in enumerate(_items(map(DecodeFolder.open, folders))):
+        yield place, item.cut
 
 
 def read(
@@ -111,116 +109,131 @@ def read(
     check_cuts(open_cuts(labelled), labelled, need_text=True, need_audio=False)
     opened = [DecodeFolder.open(folder, confusion=networks) for folder in folders]
     told = DecodeFolder.open(labelled_decode, confusion=True) if labelled_decode and networks else None
-    vocabulary = _same_words(opened, folders, told, labelled_decode) if networks else []
+    vocabulary = _same_words([*opened, *([told] if told else [])]) if networks else []
     sounds = Sounds(vocabulary, lang) if networks else None
-    gatherer = Gatherer(sounds, ceiling) if sounds else None
-    speakers: dict[str, int] = {}
-    taught = _labelled(labelled, lang, told, gatherer, vocabulary, speakers)
-    columns: list[tuple[int, float, int, float, float, int]] = []
-    ids: list[str] = []
-    seen: dict[str, Path] = {}
-    problems = Problems()
-    silent, silent_seconds, place = 0, 0.0, -1
-    for folder, item in track(_items(folders, opened), sum(map(len, opened)), "reading the pool", "cuts"):
-        place += 1
-        name, seconds = str(item.cut["id"]), duration_of(item.cut)
-        if name in taught:
-            problems.add("labelled cut in the pool", str(folder), name, "it is in --labelled", "decode the others only")
-        elif name in seen:
-            fix = "rename one of them, or give the pool once"
-            problems.add("duplicate id", str(folder), name, f"also in {seen[name]}", fix)
-        elif seconds <= 0:
-            problems.add("no duration", str(folder), name, "its duration is not known", "decode it again")
-        seen.setdefault(name, folder)
-        spoken = words_of(item.cut)
+    reader = _Reader(Gatherer(sounds, ceiling) if sounds else None)
+    reader.take_labelled(labelled, lang, told, vocabulary)
+    for folder, item in track(_items(opened), sum(map(len, opened)), "reading the pool", "cuts"):
+        reader.take(folder.path, item)
+    return reader.pool(vocabulary, sounds, folders)
+
+
+class _Reader:
+    """Takes in cut after cut; keeps numbers, ids and what is wrong."""
+
+    def __init__(self, gatherer: Gatherer | None) -> None:
+        self.gatherer = gatherer
+        self.problems = Problems()
+        self.ids: list[str] = []
+        self.columns = array("d")  # place, duration, words, mean and lowest confidence, speaker: of each utterance
+        self.taught: dict[str, int] = {}  # speakers of the labelled cuts
+        self.speakers: dict[str, int] = {}
+        self.seen: dict[str, Path] = {}
+        self.silent, self.silent_seconds = 0, 0.0
+
+    def take_labelled(
+        self, path: Path, lang: Lang | None, told: DecodeFolder | None, vocabulary: Sequence[str]
+    ) -> None:
+        """Take labelled cuts in: with their own decode where there is one, else by their transcripts."""
+        clean = lang.normalise if lang else normaliser("none")
+        number = {word: index for index, word in enumerate(vocabulary)}
+        heard = {item.id: item for item in told} if told else {}
+        for place, cut in enumerate(labelled_lines(path), start=1):
+            self.taught[str(cut["id"])] = self._voice(cut)
+            if self.gatherer is None:
+                continue
+            words = clean(" ".join(str(one.get("text") or "") for _, many in leaves(cut) for one in many)).split()
+            item = heard.get(str(cut["id"]))
+            if item is not None and item.confusion is not None:
+                truth = _truth(words, words_of(item.cut), item.confusion, number)
+                self.gatherer.add(-place, item.confusion, labels=truth)
+            else:
+                self.gatherer.say(-place, np.array([number[word] for word in words if word in number], dtype=np.int32))
+
+    def take(self, folder: Path, item: Decoded) -> None:
+        """Take a cut of the pool in."""
+        place, seconds, spoken = len(self.seen), duration_of(item.cut), words_of(item.cut)
+        self._check(folder, item.id, seconds)
         if not spoken:
-            silent, silent_seconds = silent + 1, silent_seconds + seconds
-            continue
+            self.silent, self.silent_seconds = self.silent + 1, self.silent_seconds + seconds
+            return
         confidence = confidence_of(item.cut)
         mean, least = (float(confidence.mean()), float(confidence.min())) if confidence is not None else (np.nan,) * 2
-        columns.append((place, seconds, len(spoken), mean, least, _voice(item.cut, speakers)))
-        if gatherer is not None:
-            _fits(item.confusion, spoken, folder, name)
-            custom = supervision_of(item.cut).get("custom") or {}
-            gatherer.add(len(ids), item.confusion, confidence=confidence if "confidence" in custom else None)
-        ids.append(name)
-    problems.settle(place + 1)
-    if not ids:
-        raise UserError(f"{', '.join(map(str, folders))}: no words were recognised", fix="look at the decode")
-    table = np.array(columns, dtype=np.float64)
-    return Pool(
-        ids=ids,
-        places=table[:, 0].astype(np.int32),
-        durations=table[:, 1],
-        words=table[:, 2].astype(np.int32),
-        confidence=table[:, 3],
-        least=table[:, 4],
-        voices=np.append(table[:, 5], list(taught.values())[::-1]).astype(np.int32),
-        bins=gatherer.bins() if gatherer else None,
-        vocabulary=vocabulary,
-        sounds=sounds,
-        silent=silent,
-        silent_seconds=silent_seconds,
-    )
+        self.columns.extend((place, seconds, len(spoken), mean, least, self._voice(item.cut)))
+        if self.gatherer is not None and item.confusion is not None:
+            _fits(item.confusion, spoken, folder, item.id)
+            better = "confidence" in (supervision_of(item.cut).get("custom") or {})
+            self.gatherer.add(len(self.ids), item.confusion, confidence=confidence if better else None)
+        self.ids.append(item.id)
+
+    def _check(self, folder: Path, name: str, seconds: float) -> None:
+        if name in self.taught:
+            fix = "decode the others only"
+            self.problems.add("labelled cut in the pool", str(folder), name, "it is in --labelled", fix)
+        elif name in self.seen:
+            fix = "rename one of them, or give the pool once"
+            self.problems.add("duplicate id", str(folder), name, f"also in {self.seen[name]}", fix)
+        elif seconds <= 0:
+            self.problems.add("no duration", str(folder), name, "its duration is not known", "decode it again")
+        self.seen.setdefault(name, folder)
+
+    def _voice(self, cut: Mapping[str, Any]) -> int:
+        """The number of a cut's speaker; a new one where that is not known."""
+        speaker = supervision_of(cut).get("speaker")
+        return self.speakers.setdefault(f"speaker {speaker}" if speaker else f"cut {cut['id']}", len(self.speakers))
+
+    def pool(self, vocabulary: list[str], sounds: Sounds | None, folders: Sequence[Path]) -> Pool:
+        """All that was taken in.
+
+        Raises:
+            UserError, DataError: it cannot be used.
+        """
+        self.problems.settle(len(self.seen))
+        if not self.ids:
+            raise UserError(f"{', '.join(map(str, folders))}: no words were recognised", fix="look at the decode")
+        table = np.array(self.columns).reshape(len(self.ids), -1)
+        return Pool(
+            ids=self.ids,
+            places=table[:, 0].astype(np.int32),
+            durations=table[:, 1],
+            words=table[:, 2].astype(np.int32),
+            confidence=table[:, 3],
+            least=table[:, 4],
+            voices=np.append(table[:, 5], list(self.taught.values())[::-1]).astype(np.int32),
+            bins=self.gatherer.bins() if self.gatherer else None,
+            vocabulary=vocabulary,
+            sounds=sounds,
+            silent=self.silent,
+            silent_seconds=self.silent_seconds,
+        )
 
 
-def _items(folders: Sequence[Path], opened: Iterable[DecodeFolder]) -> Iterator[tuple[Path, Any]]:
-    for path, folder in zip(folders, opened, strict=True):
+def _items(opened: Iterable[DecodeFolder]) -> Iterator[tuple[DecodeFolder, Decoded]]:
+    for folder in opened:
         for item in folder:
-            yield path, item
+            yield folder, item
 
 
-def _same_words(
-    opened: Sequence[DecodeFolder], folders: Sequence[Path], told: DecodeFolder | None, told_at: Path | None
-) -> list[str]:
+def _same_words(opened: Sequence[DecodeFolder]) -> list[str]:
     """The one word table of all decodes."""
     words = opened[0].words
-    for folder, path in [*zip(opened, folders, strict=True), *([(told, told_at)] if told else [])]:
+    for folder in opened:
         if folder.words != words:
-            first = next((a, b) for a, b in zip([*words, None], [*folder.words, None], strict=False) if a != b)
-            what = f"{path}: its word table is not that of {folders[0]} ({first[1]!r} for {first[0]!r})"
+            ours, theirs = next((a, b) for a, b in zip([*words, None], [*folder.words, None], strict=False) if a != b)
+            what = f"{folder.path}: its word table is not that of {opened[0].path} ({theirs!r} for {ours!r})"
             raise UserError(what, fix="decode all with the same --graph")
     return words
 
 
-def _voice(cut: Mapping[str, Any], speakers: dict[str, int]) -> int:
-    """The number of a cut's speaker; a new one where that is not known."""
-    speaker = supervision_of(cut).get("speaker")
-    return speakers.setdefault(f"speaker {speaker}" if speaker else f"cut {cut['id']}", len(speakers))
-
-
-def _fits(network: Any, spoken: Sequence[str], folder: Path, name: str) -> None:
+def _fits(network: ConfusionNetwork, spoken: Sequence[str], folder: Path, name: str) -> None:
     if len(network.hypothesis) != len(spoken):
         what = f"{folder}: the network of {name!r} has {len(network.hypothesis)} words, its text {len(spoken)}"
         raise UserError(what, fix="decode again with --confusion")
 
 
-def _labelled(
-    path: Path,
-    lang: Lang | None,
-    told: DecodeFolder | None,
-    gatherer: Gatherer | None,
-    vocabulary: Sequence[str],
-    speakers: dict[str, int],
-) -> dict[str, int]:
-    """Take labelled data in: their own decode where there is one, else their transcripts. Returns ids and speakers."""
-    clean = lang.normalise if lang else normaliser("none")
-    number = {word: index for index, word in enumerate(vocabulary)}
-    cuts = {str(cut["id"]): cut for cut in labelled_lines(path)}
-    heard = {str(item.cut["id"]): item for item in told} if told else {}
-    for place, (name, cut) in enumerate(cuts.items(), start=1):
-        if gatherer is None:
-            break
-        words = clean(" ".join(str(one.get("text") or "") for _, many in leaves(cut) for one in many)).split()
-        item = heard.get(name)
-        if item is not None and item.confusion is not None:
-            gatherer.add(-place, item.confusion, labels=_truth(words, words_of(item.cut), item.confusion, number))
-        else:
-            gatherer.say(-place, np.array([number[word] for word in words if word in number], dtype=np.int32))
-    return {name: _voice(cut, speakers) for name, cut in cuts.items()}
-
-
-def _truth(said: Sequence[str], heard: Sequence[str], network: Any, number: Mapping[str, int]) -> NDArray[np.int32]:
+def _truth(
+    said: Sequence[str], heard: Sequence[str], network: ConfusionNetwork, number: Mapping[str, int]
+) -> NDArray[np.int32]:
     """(2Q + 1,) the word that is right in each bin of a network around `heard`; words not in the table are 0."""
     labels = around(network.hypothesis)
     position = -1  # of the last word of the hypothesis that was passed

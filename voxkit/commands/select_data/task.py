@@ -30,6 +30,7 @@ from voxkit.rundir import digest, output
 from voxkit.train.interrupt import listening
 
 Doubles = NDArray[np.float64]
+Normalise = Callable[[str], str]
 
 
 @dataclass(frozen=True)
@@ -70,51 +71,51 @@ def run(config: SelectData, inputs: Inputs, out: Path | None, dry_run: bool) -> 
     lang = Lang.load(inputs.lang) if inputs.lang else None
     normalise = normaliser(config.normaliser) if config.normaliser else lang.normalise if lang else normaliser("none")
     printed: list[str] = []
+
+    def choose_and_write(work: Path | None) -> None:
+        printed.extend(_make(config, inputs, lang, normalise, work, "(dry run)" if work is None else out))
+
     with listening() as signals:
         if dry_run or out is None:
-            finished = signals.attempt(lambda: printed.extend(_dry(config, inputs, lang, normalise)))
+            whole = signals.attempt(lambda: choose_and_write(None))
         else:
-            with output(
-                out, "select-data", {"settings": to_dict(config), "inputs": inputs.spec()}, resumable=False
-            ) as f:
-                finished = f.done or signals.attempt(lambda: _make(config, inputs, lang, normalise, f.work, out))
-                if not finished:
-                    raise Interrupted(f"{out}: stopped before anything was chosen")
-            printed += (out / LINES).read_text(encoding="utf-8").splitlines()
-    if not finished:
+            spec = {"settings": to_dict(config), "inputs": inputs.spec()}
+            with output(out, "select-data", spec, resumable=False) as folder:
+                whole = folder.done or signals.attempt(lambda: choose_and_write(folder.work))
+                if not whole:
+                    raise Interrupted(f"{out}: stopped, and nothing was written")
+            printed = (out / LINES).read_text(encoding="utf-8").splitlines()
+    if not whole:
         raise Interrupted("stopped before anything was chosen")
-    for line in printed:
-        print(line)
+    print("\n".join(printed))
     if out is not None and not dry_run:
         say(f"training set: {out / TRAIN}")
 
 
 def _make(
-    config: SelectData, inputs: Inputs, lang: Lang | None, normalise: Callable[[str], str], work: Path, out: Path
-) -> None:
-    """Write everything into `work`."""
+    config: SelectData, inputs: Inputs, lang: Lang | None, normalise: Normalise, work: Path | None, name: object
+) -> list[str]:
+    """Choose, and write everything into `work` if there is one; returns what is to be printed."""
     made = _choose(config, inputs, lang)
-    chosen, everything = _tallies(made)
+    spent, whole = (float(made.pool.durations[rows].sum()) for rows in (made.choice.order, slice(None)))
+    chosen, everything = Tally(seconds=spent), Tally(seconds=whole + made.pool.silent_seconds)
     cuts = results.cuts_with_choice(
         inputs.pool, made.pool, made.choice, config.method, config.weight, normalise, chosen, everything
     )
-    write_cuts(cuts, work / SELECTED)
-    write_cuts(results.to_train_on(inputs.labelled, work / SELECTED), work / TRAIN)
-    results.write_table(work / results.TABLE, made.pool, made.choice, made.allowed, made.expected, made.method.reason)
+    if work is not None:
+        write_cuts(cuts, work / SELECTED)
+        write_cuts(results.to_train_on(inputs.labelled, work / SELECTED), work / TRAIN)
+    else:
+        for _ in cuts:
+            pass
     found = results.summary(made.pool, made.choice, made.allowed, made.expected, chosen, everything)
-    results.write_summary(work, found, results.lines(found, chosen, everything, out))
-    pictures.draw(work / results.PICTURE, config.method, made.pool, made.choice, made.allowed, made.method)
-
-
-def _dry(config: SelectData, inputs: Inputs, lang: Lang | None, normalise: Callable[[str], str]) -> list[str]:
-    made = _choose(config, inputs, lang)
-    chosen, everything = _tallies(made)
-    for _ in results.cuts_with_choice(
-        inputs.pool, made.pool, made.choice, config.method, config.weight, normalise, chosen, everything
-    ):
-        pass
-    found = results.summary(made.pool, made.choice, made.allowed, made.expected, chosen, everything)
-    return results.lines(found, chosen, everything, "(dry run)")
+    lines = results.lines(found, chosen, everything, name)
+    if work is not None:
+        table = work / results.TABLE
+        results.write_table(table, made.pool, made.choice, made.allowed, made.expected, made.method.reason)
+        pictures.draw(work / results.PICTURE, config.method, made.pool, made.choice, made.allowed, made.method)
+        results.write_summary(work, found, lines)
+    return lines
 
 
 def _choose(config: SelectData, inputs: Inputs, lang: Lang | None) -> _Chosen:
@@ -175,15 +176,9 @@ def _tell(config: SelectData, pool: Pool, choice: Choice, allowed: NDArray[np.bo
         say(f"{pool.silent} cuts of {pool.silent_seconds / 3600:.3f} h were recognised as nothing: left out")
     contradicted = int((allowed & ~np.isfinite(choice.score)).sum())
     if contradicted:
-        say(f"{contradicted} of {int(allowed.sum())} utterances are contradicted by the rest: never chosen")
+        say(f"{contradicted} of {int(allowed.sum())} utterances are contradicted, or likely wrong: never chosen")
     spent = float(pool.durations[choice.order].sum())
     taken = np.zeros(len(allowed), bool)
     taken[choice.order] = True
     if not (allowed & np.isfinite(choice.score) & ~taken).any():
         say(f"the budget of {budget / 3600:g} h is larger than what can be chosen: all {spent / 3600:.3f} h are taken")
-
-
-def _tallies(made: _Chosen) -> tuple[Tally, Tally]:
-    """Of the chosen and of all cuts, with the audio that is in them [s]."""
-    spent = float(made.pool.durations[made.choice.order].sum())
-    return Tally(seconds=spent), Tally(seconds=float(made.pool.durations.sum()) + made.pool.silent_seconds)

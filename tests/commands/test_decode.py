@@ -4,6 +4,7 @@ import itertools
 import json
 import math
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -33,8 +34,9 @@ from voxkit.data.feature_config import FeatureConfig
 from voxkit.data.features import Extractor
 from voxkit.data.lang import Lang
 from voxkit.data.manifests import open_cuts, write_cuts
-from voxkit.decode import lattice
-from voxkit.decode.folder import LATTICES, shard_files
+from voxkit.decode import confusion, lattice
+from voxkit.decode.confusion import risk
+from voxkit.decode.folder import CONFUSION, LATTICES, DecodeFolder, shard_files
 from voxkit.errors import DataError, UserError
 
 LEXICON = "one w n\ntwo t u\ntoo t u\nten t e n\nnet n e t\n"
@@ -174,6 +176,50 @@ def test_what_was_spelled_is_read(
 
 
 @pytest.mark.usefixtures("hearing")
+@pytest.mark.parametrize(
+    "settings",
+    [{"method": "mbr"}, {"method": "nbest", "nbest": 3, "confusion": True}, {"method": "lattice", "confusion": True}],
+    ids=lambda settings: settings["method"],
+)
+def test_confusion_networks_and_the_posterior_of_each_word(
+    exp: Path, cuts: Path, lang: Lang, tmp_path: Path, settings: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    search = {"acoustic_scale": 0.05}  # so that there are doubts
+    run(job(exp, cuts, lang.path, search=search, **settings), out, None, merge=False, plot=["utt1"])
+    assert (out / "plots" / "utt1.png").exists()
+    printed = capsys.readouterr().out
+    assert re.search(r"%RTF .* search 0\.\d+, confusion 0\.\d+ \]", printed)
+    score = json.loads((out / "score.json").read_text())
+    assert score["oracle_wer"]["errors"] <= score["wer"]["errors"]
+    assert f"%OWER {score['oracle_wer']['rate']:.2f} [" in printed
+    folder = DecodeFolder.open(out, lattices=True, confusion=True)
+    assert folder.words[:-1] == lang.words[:-1]
+    assert folder.frame_shift == 0.01
+    doubts = 0
+    for found in folder:
+        assert found.confusion is not None
+        assert found.lattice is not None
+        words = [folder.words[word] for word in found.confusion.hypothesis]
+        custom = found.supervision["custom"]
+        items = found.supervision["alignment"]["word"]
+        assert words == found.supervision["text"].split() == [item[0] for item in items]
+        assert custom["posterior"] == [item[3] for item in items]
+        assert custom["posterior"] == pytest.approx(found.confusion.spoken()[0].tolist(), rel=2e-3)
+        doubts += sum(posterior < 0.99 for posterior in custom["posterior"])
+        starts = [item[1] for item in items]
+        assert starts == sorted(starts)
+        assert all(a[1] + a[2] <= b[1] + 1e-3 for a, b in itertools.pairwise(items))
+        assert math.isfinite(custom["acoustic_score"] + custom["graph_score"])
+        assert ("nbest" in custom) == (settings["method"] == "nbest")
+        if settings["method"] != "mbr":
+            assert tuple(found.confusion.hypothesis.tolist()) == found.lattice.best_path().words
+        elif words and found.confusion.best() == found.confusion.hypothesis.tolist():
+            assert risk(found.lattice, found.confusion.best()) <= risk(found.lattice, found.lattice.best_path().words)
+    assert doubts > 0
+
+
+@pytest.mark.usefixtures("hearing")
 def test_audio_files_print_their_text(exp: Path, cuts: Path, lang: Lang, capsys: pytest.CaptureFixture[str]) -> None:
     files = [cuts.parent / "utt3.wav", cuts.parent / "utt0.wav"]
     run(job(exp, files, lang.path), None, None, merge=False, plot=[])
@@ -187,7 +233,7 @@ def test_shards_merge_to_the_whole(
     rows = [cut.to_dict() for cut in open_cuts(cuts)]
     rows[5]["recording"]["sources"][0]["source"] = str(tmp_path / "absent.wav")
     write_cuts(rows, tmp_path / "cuts.jsonl")
-    work = job(exp, tmp_path / "cuts.jsonl", lang.path, max_bad=0.4)
+    work = job(exp, tmp_path / "cuts.jsonl", lang.path, max_bad=0.4, confusion=True)
     run(work, tmp_path / "whole", None, merge=False, plot=[])
     for index in (1, 2):
         run(work, tmp_path / "parts" / f"shard-{index}-of-2", f"{index}/2", merge=False, plot=[])
@@ -195,8 +241,13 @@ def test_shards_merge_to_the_whole(
     run(work, tmp_path / "parts", None, merge=True, plot=["utt1"])
     whole, joined = (json.loads((tmp_path / name / "score.json").read_text()) for name in ("whole", "parts"))
     assert joined["wer"]["errors"] == whole["wer"]["errors"]
-    names = [shard.name for shard in sorted((tmp_path / "parts" / "lattices").iterdir())]
-    assert names == ["1.npz", "2.npz"]
+    for kind in (LATTICES, CONFUSION):
+        assert [shard.name for shard in shard_files(tmp_path / "parts", kind)] == ["1.npz", "2.npz"]
+    networks = [
+        {found.id: found.confusion.best() for found in DecodeFolder.open(tmp_path / name, confusion=True)}
+        for name in ("whole", "parts")
+    ]
+    assert networks[0] == networks[1]
     one, two = read(tmp_path / "whole"), read(tmp_path / "parts")
     assert set(one) == {f"utt{i}" for i in range(5)}
     assert {name: text for name, (text, _) in one.items()} == {name: text for name, (text, _) in two.items()}
@@ -255,7 +306,7 @@ def test_stopped_or_killed_it_goes_on_and_leaves_no_process(
     rows = [cut.to_dict() for cut in open_cuts(cuts)]
     rows = [{**row, "id": f"{row['id']}-{copy}"} for copy in range(8) for row in rows]
     write_cuts(rows, tmp_path / "cuts.jsonl.gz")
-    settings = {"batch_duration": 1.0, "part_seconds": 1.0}
+    settings: dict[str, Any] = {"batch_duration": 1.0, "part_seconds": 1.0, "confusion": True}
     command = [sys.executable, "-m", "voxkit", "decode", exp, "cuts.jsonl.gz", "--graph", lang.path, "--out", "out"]
     command += ["--num-jobs", "2", *(word for name in settings for word in ("--set", f"{name}={settings[name]}"))]
     process = subprocess.Popen(
@@ -279,14 +330,16 @@ def test_stopped_or_killed_it_goes_on_and_leaves_no_process(
     assert not group_lives(process.pid), "a worker outlived its parent"
     assert not (tmp_path / "out").exists()
     finished = len(list(records.glob("[0-9]*.jsonl")))
-    (tmp_path / "out.partial" / "lattices" / ".9.npz.1.tmp").write_bytes(b"half of it")
+    for kind in (LATTICES, CONFUSION):
+        (tmp_path / "out.partial" / kind / ".9.npz.1.tmp").write_bytes(b"half of it")
     work = job(exp, tmp_path / "cuts.jsonl.gz", lang.path, **settings)
     run(work, tmp_path / "out", None, merge=False, plot=[])
     assert f"going on after {finished} of " in capsys.readouterr().err
     assert [cut.id for cut in open_cuts(tmp_path / "out" / "hypotheses.jsonl.gz")] == [row["id"] for row in rows]
-    lattices = [lattice.load(shard) for shard in shard_files(tmp_path / "out", LATTICES)]
-    assert [name for shard in lattices for name in shard] == [row["id"] for row in rows]
-    assert {path.suffix for path in (tmp_path / "out" / "lattices").iterdir()} == {".npz"}
+    for kind, load in ((LATTICES, lattice.load), (CONFUSION, confusion.load)):
+        shards: list[dict[str, Any]] = [load(shard) for shard in shard_files(tmp_path / "out", kind)]
+        assert [name for shard in shards for name in shard] == [row["id"] for row in rows]
+        assert {path.suffix for path in (tmp_path / "out" / kind).iterdir()} == {".npz"}
     assert not (tmp_path / "out" / "parts").exists()
     if number == signal.SIGKILL:
         run(work, tmp_path / "whole", None, merge=False, plot=[])
@@ -449,6 +502,11 @@ def test_a_graph_of_other_tokens_is_refused(exp: Path, cuts: Path, lang: Lang, t
         ({"exp": Path("a")}, "needs cuts or audio"),
         ({"exp": Path("a"), "inputs": [Path("b")], "method": "lattice"}, "needs a graph"),
         ({"exp": Path("a"), "inputs": [Path("b")], "nbest": 4}, "needs a graph"),
+        ({"exp": Path("a"), "inputs": [Path("b")], "method": "mbr"}, "the method mbr needs a graph"),
+        ({"exp": Path("a"), "inputs": [Path("b")], "confusion": True}, "--confusion needs a graph"),
+        ({"exp": Path("a"), "inputs": [Path("b")], "confusion": True, "method": "greedy"}, "makes no lattice"),
+        ({"exp": Path("a"), "inputs": [Path("b")], "confusion": True, "graph": Path("c")}, "--confusion needs --out"),
+        ({"exp": Path("a"), "inputs": [Path("b")], "method": "mbr", "nbest": 4}, "does not go with the method mbr"),
         ({"exp": Path("a"), "inputs": [Path("b")], "shard": "1/2"}, "needs --out"),
         ({"exp": Path("a"), "inputs": [Path("b")], "plot": ["x"]}, "needs --out"),
         ({"exp": Path("a"), "inputs": [Path("b")], "out": Path("c"), "tune": True}, "needs a graph"),

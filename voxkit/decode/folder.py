@@ -18,6 +18,7 @@ from voxkit.rundir import read_config
 
 HYPOTHESES, LATTICES, CONFUSION, REJECTED = "hypotheses.jsonl.gz", "lattices", "confusion", "rejected.jsonl"
 WORDS = "words.txt"  # the table that the ids in lattices and confusion networks count in
+MAKERS = ("decode", "score-confidence apply")  # the second hands on what the first left
 FRAME_SHIFT = "frame_shift"  # of the network's output, and so of lattices and confusion networks [s]
 
 T = TypeVar("T")
@@ -65,7 +66,7 @@ class DecodeFolder:
         path = Path(path)
         if not path.is_dir():
             raise UserError(f"{path}: no such folder", fix="voxkit decode --out makes it")
-        if read_config(path).get("command") != "decode" or not (path / HYPOTHESES).exists():
+        if read_config(path).get("command") not in MAKERS or not (path / HYPOTHESES).exists():
             raise UserError(f"{path}: not what voxkit decode leaves ({HYPOTHESES} missing)", fix="decode with --out")
         if lattices and not shard_files(path, LATTICES):
             raise UserError(f"{path}: has no lattices", fix="decode again with --graph, and not with --method greedy")

@@ -25,7 +25,8 @@ class Span(NamedTuple):
     right: bool | None = None
 
 
-def _figure(width: float, height: float, **kwargs: Any) -> tuple[Any, Any]:
+def new_figure(width: float, height: float, **kwargs: Any) -> tuple[Any, Any]:
+    """A figure of so many inches and its axes, in the house's style; `kwargs` are those of pyplot.subplots."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -38,7 +39,8 @@ def _figure(width: float, height: float, **kwargs: Any) -> tuple[Any, Any]:
     return figure, axes
 
 
-def _save(figure: Any, path: Path) -> None:
+def save_figure(figure: Any, path: Path) -> None:
+    """Write a figure as PNG and forget it."""
     from matplotlib import pyplot
 
     figure.savefig(path, dpi=100)
@@ -56,10 +58,10 @@ def confusion_table(report: Report, path: Path, worst: int = 12) -> None:
             missed[ref] += pair.op != "cor"
     rows = [word for word, errors in missed.most_common(worst) if errors]
     if not rows:
-        figure, axes = _figure(5, 1.6)
+        figure, axes = new_figure(5, 1.6)
         axes.text(0.5, 0.5, "no word errors", ha="center", va="center", fontsize=14, color=GREEN)
         axes.set_axis_off()
-        _save(figure, path)
+        save_figure(figure, path)
         return
     taken = Counter(dict.fromkeys(rows, 0))
     for (ref, hyp), number in cells.items():
@@ -70,7 +72,7 @@ def confusion_table(report: Report, path: Path, worst: int = 12) -> None:
     counts = np.array([[cells[ref, hyp] for hyp in columns] for ref in rows], dtype=float)
     share = counts / np.array([[max(sum(n for (r, _), n in cells.items() if r == ref), 1)] for ref in rows])
     right = np.array([[ref == hyp for hyp in columns] for ref in rows])
-    figure, axes = _figure(2.6 + 0.62 * len(columns), 1.7 + 0.42 * len(rows))
+    figure, axes = new_figure(2.6 + 0.62 * len(columns), 1.7 + 0.42 * len(rows))
     axes.set_facecolor("#f4f5f6")
     wrong = np.where(right | (counts == 0), np.nan, share)
     axes.imshow(wrong, cmap="Reds", vmin=0, vmax=max(0.5, share[~right].max(initial=0)), aspect="auto")
@@ -88,7 +90,7 @@ def confusion_table(report: Report, path: Path, worst: int = 12) -> None:
     axes.set_xlabel(f"recognised as ({NOTHING}: left out)")
     axes.set_ylabel(f"said (errors; {NOTHING}: nothing)")
     axes.set_title(f"The {len(rows)} words with most errors, WER {report.words.rate:.2f} %", loc="left")
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def spectrogram(
@@ -106,7 +108,7 @@ def spectrogram(
     """
     seconds = len(samples) / sampling_rate
     width = float(np.clip(3.2 * seconds, 8, 22))
-    figure, (top, bottom) = _figure(
+    figure, (top, bottom) = new_figure(
         width,
         3.4 + 0.55 * len(rows),
         nrows=2,
@@ -137,7 +139,7 @@ def spectrogram(
     bottom.set_xlabel("seconds")
     bottom.spines[["top", "right", "left"]].set_visible(False)
     bottom.tick_params(axis="y", length=0)
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def _draw_span(axes: Any, span: Span, row: int, inches: float) -> None:

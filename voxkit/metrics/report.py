@@ -139,16 +139,23 @@ class Report:
             (folder / f"by_{group}.tsv").write_text(_table(group, self.by(group), self.words), "utf-8")
 
 
-def alignment_text(utterance: Scored) -> str:
-    """An utterance as columns of reference, hypothesis and operation; only errors have one (S, D or I)."""
-    rows: list[list[str]] = [["ref"], ["hyp"], ["op"]]
+def alignment_text(utterance: Scored, name: str = "", notes: Sequence[str] = ()) -> str:
+    """An utterance as columns of reference, hypothesis and operation; only errors have one (S, D or I).
+
+    Args:
+        name: of one more row, with a note for each word of the hypothesis.
+    """
+    rows: list[list[str]] = [["ref"], ["hyp"], ["op"], *([[name]] if name else [])]
+    waiting = iter(notes)
     for pair in utterance.pairs:
         mark = {"cor": "", "sub": "S", "del": "D", "ins": "I"}[pair.op]
-        cells = (pair.ref or "*", pair.hyp or "*", mark)
+        cells = [pair.ref or "*", pair.hyp or "*", mark]
+        if name:
+            cells.append(next(waiting) if pair.hyp else "")
         width = max(_width(cell) for cell in cells)
         for row, cell in zip(rows, cells, strict=True):
             row.append(cell + " " * (width - _width(cell)))
-    rows = [[row[0].ljust(3), *row[1:]] for row in rows]
+    rows = [[row[0].ljust(max(len(name), 3)), *row[1:]] for row in rows]
     head = f"{utterance.id}  {utterance.words.count} errors in {utterance.words.total} words"
     return "\n".join([head, *("  ".join(row).rstrip() for row in rows)]) + "\n"
 

@@ -8,6 +8,7 @@ COMMANDS: dict[str, str] = {
     "train-am": "Train a CTC acoustic model over phones, characters or sub-words.",
     "decode": "Recognise cuts or audio files: greedy or through lattices; score where references exist.",
     "select-data": "Choose machine-labelled utterances that are worth training on, under a budget of hours.",
+    "score-confidence": "Say how sure to be of recognised words: learn it, apply it, and measure it.",
     "submit": "Run a voxkit command as an array of jobs on this machine or on Slurm.",
     "doctor": "Say what is installed, what is missing, and how to mend it.",
 }

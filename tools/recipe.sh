@@ -80,6 +80,39 @@ in_two() {
     return $status
 }
 
+# beside LOG COMMAND ...: starts the command in the background as soon as fewer than $num_jobs are running, one thread
+# each; what it says goes to LOG. `settle` waits for all of them and fails, showing the logs, if one failed.
+running=() running_logs=()
+beside() {
+    local log=$1
+    shift
+    while [ "$(jobs -rp | wc -l)" -ge "$num_jobs" ]; do sleep 0.2; done
+    mkdir -p "$(dirname "$log")"
+    set -m # a process group of its own, so that a signal reaches all that the command has started
+    OMP_NUM_THREADS=1 "$@" >"$log" 2>&1 &
+    set +m
+    running+=($!) running_logs+=("$log")
+    trap 'stop_running; exit 130' INT
+    trap 'stop_running; exit 75' TERM
+}
+stop_running() {
+    local pid
+    for pid in "${running[@]}"; do kill -TERM -- "-$pid" 2>/dev/null || true; done
+    wait
+}
+settle() {
+    local index status=0
+    for index in "${!running[@]}"; do
+        wait "${running[$index]}" && continue
+        status=$?
+        echo "failed ($status), see ${running_logs[$index]}:" >&2
+        tail -n 20 "${running_logs[$index]}" >&2
+    done
+    running=() running_logs=()
+    trap - INT TERM
+    return $status
+}
+
 # stage N TITLE: true if the stage is asked for; keeps the wall time of each.
 current_stage=""
 stage() {

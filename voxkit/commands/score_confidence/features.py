@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxkit.commands.score_confidence.vocabulary import Vocabulary
-from voxkit.decode.confusion import ConfusionNetwork
+from voxkit.decode.confusion import ConfusionNetwork, around
 from voxkit.decode.lattice import Lattice
 
 Floats = NDArray[np.float32]
@@ -58,12 +58,11 @@ NAMES = (*OWN, *_SIDES, "first", "last", *UTTERANCE)
 @dataclass(frozen=True, eq=False)
 class Measured:
     """What was measured of one utterance of Q words: `own` (Q, columns of OWN), `utterance` (columns of UTTERANCE),
-    and the strongest other entry of each word's bin: `rival` (Q,) ids, 0 where that is "no word", and its posterior."""
+    and the strongest other entry of each word's bin: `rival` (Q,) ids, 0 where that is "no word"."""
 
     own: Floats
     utterance: Floats
     rival: NDArray[np.int32]
-    rival_posterior: Floats
 
 
 def measure(
@@ -83,23 +82,22 @@ def measure(
         duration: of the utterance [s].
         frame_shift: of lattice and network [s].
     """
-    posterior, entropy, size, nothing, gap, rival, rival_posterior = _of_bins(network)
-    inner, outer = slice(1, None, 2), slice(0, None, 2)
+    bins, inner, outer = _Bins.of(network), slice(1, None, 2), slice(0, None, 2)
     seconds = np.maximum(spans[:, 1] - spans[:, 0], 1e-3)
     letters = np.array([len(word) for word in words], dtype=np.float64)
     depth = _depth(lattice)
     arcs = _of_arcs(lattice, network.hypothesis, spans / frame_shift)
     own = [
-        posterior,
-        _logit(posterior),
+        bins.posterior,
+        _logit(bins.posterior),
         arcs[0],
         _logit(arcs[0]),
-        entropy[inner],
-        entropy[outer][:-1],
-        entropy[outer][1:],
-        np.log(size[inner]),
-        _logit(nothing[inner]),
-        gap[inner],
+        bins.entropy[inner],
+        bins.entropy[outer][:-1],
+        bins.entropy[outer][1:],
+        np.log(bins.size[inner]),
+        _logit(bins.nothing[inner]),
+        bins.gap[inner],
         _mean_over(depth, spans / frame_shift),
         arcs[1],
         arcs[2],
@@ -110,20 +108,19 @@ def measure(
         np.array([vocabulary.log_unigram(word) for word in words]),
     ]
     utterance = [
-        posterior.mean() if len(words) else 0.0,
-        posterior.min(initial=1.0),
+        bins.posterior.mean() if len(words) else 0.0,
+        bins.posterior.min(initial=1.0),
         np.log(max(len(words), 1)),
         np.log(max(duration, 1e-3)),
         len(words) / max(duration, 1e-3),
         depth.mean() if len(depth) else 0.0,
         arcs[3],
-        (1 - nothing[outer]).sum(),
+        (1 - bins.nothing[outer]).sum(),
     ]
     return Measured(
         np.stack(own, axis=1).astype(np.float32).reshape(len(words), len(OWN)),
         np.array(utterance, dtype=np.float32),
-        rival,
-        rival_posterior.astype(np.float32),
+        bins.rival,
     )
 
 
@@ -152,28 +149,37 @@ def _logit(posterior: Doubles) -> Doubles:
     return np.log(clipped / (1 - clipped))
 
 
-def _of_bins(
-    network: ConfusionNetwork,
-) -> tuple[Doubles, Doubles, Doubles, Doubles, Doubles, NDArray[np.int32], Doubles]:
-    """Posterior of each word (Q,); entropy [bit], entries, posterior of "no word", gap of the best two of each bin
-    (B,); and the strongest other entry of each word's bin with its posterior (Q,)."""
-    first, posterior = network.first.astype(np.int64), network.posterior.astype(np.float64)
-    starts, size = first[:-1], np.diff(first).astype(np.float64)
-    bins = np.repeat(np.arange(len(starts)), size)
-    surprise = -np.log2(np.where(posterior > 0, posterior, 1.0)) * posterior
-    entropy = np.add.reduceat(surprise, starts)
-    nothing = np.bincount(bins, posterior * (network.word == 0), minlength=len(starts))
-    second = np.where(size > 1, posterior[np.minimum(starts + 1, len(posterior) - 1)], 0.0)
-    gap = posterior[starts] - second
-    claimed = np.zeros(len(starts), dtype=np.int32)
-    claimed[1::2] = network.hypothesis
-    mine = (network.word == claimed[bins]) & (bins % 2 == 1)
-    own = np.bincount(bins, posterior * mine, minlength=len(starts))[1::2]
-    top = starts[1::2]
-    other = np.where(mine[top], np.minimum(top + 1, len(posterior) - 1), top)  # the best entry is not always the word
-    there = ~mine[top] | (size[1::2] > 1)
-    rival = np.where(there, network.word[other], 0).astype(np.int32)
-    return own, entropy, size, nothing, gap, rival, np.where(there, posterior[other], 0.0)
+@dataclass(frozen=True, eq=False)
+class _Bins:
+    """Of each word (Q,): its posterior, and the strongest other entry of its bin. Of each bin (B,):
+    entropy [bit], entries, posterior of "no word", and by how much the best entry leads."""
+
+    posterior: Doubles
+    rival: NDArray[np.int32]
+    entropy: Doubles
+    size: NDArray[np.int64]
+    nothing: Doubles
+    gap: Doubles
+
+    @classmethod
+    def of(cls, network: ConfusionNetwork) -> _Bins:
+        first, posterior = network.first.astype(np.int64), network.posterior.astype(np.float64)
+        best, size = first[:-1], np.diff(first)
+        bins, count = np.repeat(np.arange(len(size)), size), len(size)
+        surprise = -np.log2(np.where(posterior > 0, posterior, 1.0)) * posterior
+        behind = np.minimum(best + 1, len(posterior) - 1)
+        mine = (bins % 2 == 1) & (network.word == around(network.hypothesis)[bins])
+        leads = mine[best[1::2]]  # the likeliest entry is not always the word
+        other = np.where(leads, behind[1::2], best[1::2])
+        there = ~leads | (size[1::2] > 1)
+        return cls(
+            posterior=np.bincount(bins, posterior * mine, minlength=count)[1::2],
+            rival=np.where(there, network.word[other], 0).astype(np.int32),
+            entropy=np.add.reduceat(surprise, best),
+            size=size,
+            nothing=np.bincount(bins, posterior * (network.word == 0), minlength=count),
+            gap=posterior[best] - np.where(size > 1, posterior[behind], 0.0),
+        )
 
 
 def _depth(lattice: Lattice) -> Doubles:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import time
 from collections.abc import Iterator
@@ -123,12 +124,19 @@ def test_a_dry_run_prints_the_same_and_writes_nothing(
 def test_a_budget_beyond_the_pool_takes_all_that_is_not_contradicted(
     pool: Path, labelled: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    choose(pool, labelled, tmp_path / "out", hours=5)
-    assert "the budget of 5 h is larger than what can be chosen" in capsys.readouterr().err
-    status = {row["status"] for row in table(tmp_path / "out")}
-    assert status == {"chosen", "contradicted"}
-    choose(pool, labelled, tmp_path / "all", hours=5, set_=["entropy.least=null"])
-    assert {row["status"] for row in table(tmp_path / "all")} == {"chosen"}
+    torn = {"torn": said({TEN: 0.55, NET: 0.45}), **{f"n{i}": said({NET: 0.55, TEN: 0.45}) for i in range(30)}}
+    other = decoded(tmp_path / "other", torn)
+    choose([pool, other], labelled, tmp_path / "out", hours=5)
+    told = capsys.readouterr().err
+    assert "the budget of 5 h is larger than what can be chosen" in told
+    assert re.search(r"[1-9] of 55 utterances are contradicted by the rest of the pool: never chosen", told)
+    status = {row["id"]: row["status"] for row in table(tmp_path / "out")}
+    assert set(status.values()) == {"chosen", "refused"}
+    assert status["torn"] == "refused"
+    choose([pool, other], labelled, tmp_path / "few", hours=5, set_=["entropy.least=0"])
+    fewer = [row["id"] for row in table(tmp_path / "few") if row["status"] == "chosen"]
+    assert len(fewer) < list(status.values()).count("chosen")
+    assert ", or worth too little: never chosen" in capsys.readouterr().err
 
 
 def test_limits_leave_utterances_out(pool: Path, labelled: Path, tmp_path: Path) -> None:
@@ -163,7 +171,7 @@ def test_word_confidence_is_used_where_it_is_known(pool: Path, labelled: Path, t
     for row in rows:
         row["supervisions"][0]["custom"]["confidence"] = [0.25] * len(row["supervisions"][0]["text"].split())
     write_cuts(rows, pool / "hypotheses.jsonl.gz")
-    choose(pool, labelled, tmp_path / "out", hours=5, set_=["entropy.least=null"])
+    choose(pool, labelled, tmp_path / "out", hours=5)
     rows_of = table(tmp_path / "out")
     assert {row["confidence"] for row in rows_of} == {"0.250"}
     wrong, words = (sum(float(row[name]) for row in rows_of) for name in ("expected_errors", "words"))

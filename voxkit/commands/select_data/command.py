@@ -38,7 +38,7 @@ class EntropyConfig(Config):
     """Entropy reduction."""
 
     prior: float = Field(
-        4.0, gt=0, description="the recogniser's posterior counts like so many neighbours (strength of the Beta prior)"
+        6.0, gt=0, description="the recogniser's posterior counts like so many neighbours (strength of the Beta prior)"
     )
     ceiling: float = Field(
         0.98,
@@ -48,13 +48,18 @@ class EntropyConfig(Config):
         "of the words is never surer of one",
     )
     error_cost: float = Field(
-        2.0, ge=0, description="lambda: entropy [bit/s] that a share of wrong words of 1 outweighs"
+        3.0,
+        ge=0,
+        description="lambda: entropy [bit/s] that a share of wrong words of 1 outweighs; lower means more variety and "
+        "more errors. An uncertain word that is confirmed gains some 0.5 bit, and speech has 2 or 3 words a second",
     )
     enough: float = Field(
         4.0, gt=0, description="so many chosen or labelled bins like it halve what another one is worth"
     )
     least: float | None = Field(
-        0.0, description="what scores less, before that discount, is contradicted and never chosen; null: choose all"
+        None,
+        description="what scores less, before that discount, is never chosen, though the budget be not filled; null: "
+        "only what the rest of the pool contradicts as a whole is refused (the sum of its gains is negative)",
     )
     similarity: SimilarityConfig = SimilarityConfig()
 

@@ -8,7 +8,8 @@ is how far the entropy falls. The formulas here are this project's own reading o
     gain  = H(p) - H(p_new)                        of every bin; H is `evidence.uncertainty`
     score = sum of gain / duration - lambda * E    E: expected wrong words in a word of the hypothesis
 
-A gain counts enough / (enough + r) of itself, where r is the weight of like bins that were labelled or chosen before,
+An utterance whose gains add up to less than 0 is contradicted, and never chosen. A positive gain counts
+enough / (enough + r) of itself, where r is the weight of like bins that were labelled or chosen before,
 so that the next block looks elsewhere. A bin that was chosen counts with its p_new from then on, in place of its p.
 """
 
@@ -73,10 +74,12 @@ class EntropyReduction:
         fresh = self.config.enough / (self.config.enough + covered.same + covered.other)
         self.gain = uncertainty(self.share) - uncertainty(self.posterior)
         cost = self.config.error_cost * self.expected_errors() / self.words
-        base = self._summed(self.gain) / self.durations - cost
+        whole = self._summed(self.gain)
         score = self._summed(np.where(self.gain > 0, self.gain * fresh, self.gain)) / self.durations - cost
+        refused = whole < 0
         if self.config.least is not None:
-            score[base < self.config.least] = -np.inf
+            refused |= whole / self.durations - cost < self.config.least
+        score[refused] = -np.inf
         return score
 
     def _summed(self, values: Floats) -> Doubles:
@@ -86,8 +89,12 @@ class EntropyReduction:
         return sums.astype(np.float64)
 
     def expected_errors(self) -> Doubles:
-        """(U,) how many words of each hypothesis are expected to be wrong, missing ones among them."""
-        right = np.minimum(self.index.bins.mass * self.posterior, 1)
+        """(U,) how many words of each hypothesis are expected to be wrong, missing ones among them.
+
+        Evidence against a label counts here, evidence for it does not: bins that are wrong in the same way confirm
+        each other.
+        """
+        right = np.minimum(self.index.bins.mass * np.minimum(self.posterior, self.share), 1)
         return np.minimum(self._summed((1 - right).astype(np.float32)), self.words)
 
     def take(self, chosen: Ints) -> None:

@@ -47,7 +47,7 @@ def _scores(panel: Any, method: str, pool: Pool, choice: Choice, allowed: NDArra
     across = pool.confidence if known else pool.durations
     kinds = [
         ("not chosen", GREY, ~chosen & allowed & np.isfinite(score)),
-        ("contradicted", RED, allowed & ~np.isfinite(score)),
+        ("refused", RED, allowed & ~np.isfinite(score)),
         ("left out", INK, ~allowed),
         ("chosen", GREEN, chosen),
     ]

@@ -28,7 +28,7 @@ SELECTED, TRAIN, TABLE, SUMMARY, PICTURE, LINES = (
     "selected.png",
     "summary.txt",
 )
-CHOSEN, LEFT_OUT, CONTRADICTED, REST = "chosen", "left out", "contradicted", "not chosen"
+CHOSEN, LEFT_OUT, REFUSED, REST = "chosen", "left out", "refused", "not chosen"
 
 
 @dataclass
@@ -115,7 +115,7 @@ def write_table(
             status, why = CHOSEN, choice.reason[rank]
         else:
             finite = np.isfinite(choice.score[utterance])
-            status = LEFT_OUT if not allowed[utterance] else REST if finite else CONTRADICTED
+            status = LEFT_OUT if not allowed[utterance] else REST if finite else REFUSED
             why = reason(utterance)
         cells = [
             str(rank + 1) if mine else "-",
@@ -146,7 +146,7 @@ def summary(
 ) -> dict[str, Any]:
     """What `summary.json` holds."""
     wrong = float(expected[choice.order].sum())
-    contradicted = int((allowed & ~np.isfinite(choice.score)).sum())
+    refused = int((allowed & ~np.isfinite(choice.score)).sum())
     found: dict[str, Any] = {
         "hours": chosen.seconds / 3600,
         "utterances": chosen.cuts,
@@ -161,7 +161,7 @@ def summary(
             "vocabulary": len(everything.vocabulary),
             "without_words": pool.silent,
             "left_out": int((~allowed).sum()),
-            "contradicted": contradicted,
+            "refused": refused,
         },
     }
     for place, tally in ((found, chosen), (found["pool"], everything)):

@@ -174,9 +174,12 @@ def _tell(config: SelectData, pool: Pool, choice: Choice, allowed: NDArray[np.bo
     """Say what the user would otherwise have to find out."""
     if pool.silent:
         say(f"{pool.silent} cuts of {pool.silent_seconds / 3600:.3f} h were recognised as nothing: left out")
-    contradicted = int((allowed & ~np.isfinite(choice.score)).sum())
-    if contradicted:
-        say(f"{contradicted} of {int(allowed.sum())} utterances are contradicted, or likely wrong: never chosen")
+    refused = int((allowed & ~np.isfinite(choice.score)).sum())
+    if refused:
+        why = "contradicted by the rest of the pool" + (
+            ", or worth too little" if config.entropy.least is not None else ""
+        )
+        say(f"{refused} of {int(allowed.sum())} utterances are {why}: never chosen")
     spent = float(pool.durations[choice.order].sum())
     taken = np.zeros(len(allowed), bool)
     taken[choice.order] = True

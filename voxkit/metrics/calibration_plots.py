@@ -23,7 +23,7 @@ def reliability_diagram(systems: Mapping[str, Judged], path: Path, title: str = 
     Args:
         systems: by name; the first is drawn with intervals, and its words are counted below.
     """
-    figure, (top, bottom) = new_figure(5.6, 6.4, nrows=2, sharex=True, height_ratios=[3.4, 1])
+    figure, (top, bottom) = new_figure(5.4, 6.6, nrows=2, sharex=True, height_ratios=[3.6, 1])
     top.plot([0, 1], [0, 1], color=GREY, linewidth=1, linestyle=(0, (4, 3)), label="as it should be")
     for number, (name, words) in enumerate(systems.items()):
         bins = [some for some in words.reliability() if some.words]
@@ -49,7 +49,6 @@ def reliability_diagram(systems: Mapping[str, Judged], path: Path, title: str = 
     bottom.set_ylim(0, 2.5 * max(right.max(initial=1), wrong.max(initial=1), 1))
     top.set_xlim(0, 1)
     top.set_ylim(0, 1)
-    top.set_aspect("equal")
     top.set_ylabel("share of right words")
     bottom.set_ylabel("words")
     bottom.set_xlabel("confidence")
@@ -91,7 +90,7 @@ def det_curve(systems: Mapping[str, Judged], path: Path, title: str = "Detection
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
     if axes.lines[1:]:
-        axes.legend(frameon=False, fontsize=9, loc="upper right")
+        axes.legend(frameon=False, fontsize=9, loc="lower left")
     save_figure(figure, path)
 
 

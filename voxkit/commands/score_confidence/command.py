@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 from pydantic import Field
@@ -126,6 +126,7 @@ def train(
         Path | None, typer.Option("--lang", help="Lang folder whose lexicon tells lengths in phones.")
     ] = None,
     text: Annotated[Path | None, typer.Option("--text", help="Text to count words in, instead of references.")] = None,
+    seed: Annotated[int | None, typer.Option("--seed", help="Sets seed, and that of every net.")] = None,
     ablate: Annotated[
         bool, typer.Option("--ablate", help="Compare every system with both classifiers: OUT/ablation.tsv.")
     ] = False,
@@ -149,7 +150,11 @@ def train(
       voxkit score-confidence train ... --set acoustic=false --set classifier=network
     """
     data = {"train": _paths(train), "dev": _paths(dev), "lang": lang and str(lang), "text": text and str(text)}
-    settings = build(TrainConfidence, config, set_, data={name: value for name, value in data.items() if value})
+    flags: dict[str, Any] = {"data": {name: value for name, value in data.items() if value}}
+    if seed is not None:
+        nets = ("acoustic_net", "hypothesis_net", "network")
+        flags |= {"seed": seed, **{net: {"train": {"seed": seed}} for net in nets}}
+    settings = build(TrainConfidence, config, set_, **flags)
     if print_config:
         print(to_yaml(settings), end="")
         return

@@ -173,13 +173,18 @@ class _Bins:
         other = np.where(leads, behind[1::2], best[1::2])
         there = ~leads | (size[1::2] > 1)
         return cls(
-            posterior=np.bincount(bins, posterior * mine, minlength=count)[1::2],
+            posterior=_sums(bins, posterior * mine, count)[1::2],
             rival=np.where(there, network.word[other], 0).astype(np.int32),
             entropy=np.add.reduceat(surprise, best),
             size=size,
-            nothing=np.bincount(bins, posterior * (network.word == 0), minlength=count),
+            nothing=_sums(bins, posterior * (network.word == 0), count),
             gap=posterior[best] - np.where(size > 1, posterior[behind], 0.0),
         )
+
+
+def _sums(bins: NDArray[np.int64], values: Doubles, count: int) -> Doubles:
+    """(count,) the values (E,) added up by bin."""
+    return np.bincount(bins, values, minlength=count).astype(np.float64)
 
 
 def _depth(lattice: Lattice) -> Doubles:

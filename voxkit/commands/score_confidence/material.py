@@ -17,12 +17,13 @@ from voxkit.data.checks import duration_of
 from voxkit.data.text import normaliser as normaliser_called
 from voxkit.decode.folder import Decoded, DecodeFolder
 from voxkit.errors import Problems, UserError
+from voxkit.metrics.calibration import numbered
 from voxkit.metrics.edit import align
 from voxkit.metrics.report import Scored, alignment_text
 from voxkit.progress import track
 
 RIGHT, SUBSTITUTED, INSERTED, UNKNOWN = 0, 1, 2, -1
-KINDS = ("correct", "substitution", "insertion")
+FEWEST_SPEAKERS = 5  # to draw speakers, and not recordings, in the bootstrap
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,6 +84,27 @@ class Material:
     def known(self) -> NDArray[np.bool_]:
         """(N,) whether it is known that the word is right or wrong."""
         return self.kind != UNKNOWN
+
+
+def groups_of(material: Material) -> tuple[NDArray[np.int64], str]:
+    """(U,) what the bootstrap draws, and how many of what there are: see `grouped`."""
+    speakers, recordings = (
+        [str(getattr(utterance, name)) for utterance in material.utterances] for name in ("speaker", "recording")
+    )
+    return grouped(speakers, recordings)
+
+
+def grouped(speakers: Sequence[str], recordings: Sequence[str]) -> tuple[NDArray[np.int64], str]:
+    """Numbers of the speakers, if there are five at least (the words of one are not independent), else of the
+    recordings; and how many of what there are, in words."""
+    by_speaker = len(set(speakers)) >= FEWEST_SPEAKERS
+    group = numbered(speakers if by_speaker else recordings)
+    return group, f"{group.max(initial=-1) + 1} {'speakers' if by_speaker else 'recordings'}"
+
+
+def by_error(kind: NDArray[np.int8]) -> dict[str, NDArray[np.bool_]]:
+    """(N,) which words to measure one kind of error by: it, and the right words."""
+    return {"substitutions": kind != INSERTED, "insertions": kind != SUBSTITUTED}
 
 
 def supervision_of(cut: Mapping[str, Any]) -> tuple[dict[str, Any], float]:
@@ -235,9 +257,8 @@ def _measured(
 
 
 def _not_finite(numbers: Measured) -> list[str]:
-    names = [*OWN, *UTTERANCE]
-    finite = [*np.isfinite(numbers.own).all(axis=0), *np.isfinite(numbers.utterance)]
-    return [name for name, good in zip(names, finite, strict=True) if not good]
+    names, values = [*OWN, *UTTERANCE], [*numbers.own.T, *numbers.utterance]
+    return [name for name, some in zip(names, values, strict=True) if not np.isfinite(some).all()]
 
 
 def _joined(parts: Sequence[Material]) -> Material:
@@ -264,7 +285,7 @@ def alignment(cut: Mapping[str, Any], normaliser: str) -> str:
     said = " ".join(piece for piece, _ in pieces)
     reference = clean(custom["reference"]) if "reference" in custom else said
     notes = [f"{sure:.2f}" for _, sure in pieces]
-    head, *rows = alignment_text(Scored(str(cut["id"]), reference, said), "conf", notes).splitlines()
+    head, *rows = alignment_text(Scored(str(cut["id"]), reference, said), "conf", notes).rstrip("\n").split("\n")
     if "reference" not in custom:
         head, rows = str(cut["id"]), [rows[1], rows[3]]
     return "\n".join([f"{head}  whole {custom['utterance_confidence']:.2f}", *rows]) + "\n"

@@ -10,16 +10,15 @@ from typing import Any
 
 import numpy as np
 
-from voxkit.commands.score_confidence.material import INSERTED, RIGHT, SUBSTITUTED, UNKNOWN, judge, supervision_of
+from voxkit.commands.score_confidence.material import RIGHT, UNKNOWN, by_error, grouped, judge, supervision_of
 from voxkit.data.manifests import read_lines
 from voxkit.data.text import normaliser as normaliser_called
 from voxkit.decode.folder import HYPOTHESES
 from voxkit.errors import Problems, UserError
-from voxkit.metrics.calibration import Comparison, Interval, Judged, lines, numbered
+from voxkit.metrics.calibration import Comparison, Interval, Judged, lines
 from voxkit.rundir import write_atomic
 
 SCORES, RELIABILITY, DET = "score.json", "reliability.png", "det.png"
-FEWEST_SPEAKERS = 5  # to draw speakers, and not utterances, in the bootstrap
 
 
 class Scored:
@@ -44,12 +43,12 @@ class Scored:
         whole: list[tuple[float, bool]] = []
         problems = Problems()
         total = 0
-        for where, supervision in _supervisions(path):
+        for where, name, supervision in _supervisions(path):
             total += 1
             custom = supervision.get("custom") or {}
             words = [item[0] for item in (supervision.get("alignment") or {}).get("word", [])]
             if (fault := _fault(custom, field, words)) is not None:
-                problems.add(fault[0], where, str(supervision["id"]), *fault[1:])
+                problems.add(fault[0], where, name, *fault[1:])
             elif "reference" in custom:
                 kind, _, right = judge(custom["reference"], words, [None] * len(words), clean)
                 known = kind != UNKNOWN
@@ -63,16 +62,13 @@ class Scored:
         problems.settle(total)
         if not kinds:
             raise UserError(f"{path}: no recognised words with a reference", fix="decode cuts with transcripts")
-        by_speaker = len(set(speakers)) >= FEWEST_SPEAKERS
-        group = numbered(speakers if by_speaker else recordings)
-        self.unit = f"{group.max() + 1} {'speakers' if by_speaker else 'recordings'}"
+        group, self.unit = grouped(speakers, recordings)
         self.kind = np.array(kinds)
         self.words = Judged.of(confidence, self.kind == RIGHT, group)
         self.whole = Judged.of([sure for sure, _ in whole], [right for _, right in whole])
 
     def comparison(self, replications: int) -> Comparison:
-        parts = {"substitutions": self.kind != INSERTED, "insertions": self.kind != SUBSTITUTED}
-        return Comparison({"words": self.words}, parts, replications)
+        return Comparison({"words": self.words}, by_error(self.kind), replications)
 
 
 def run(outs: Sequence[Path], out: Path | None, field: str, normaliser: str, replications: int) -> None:
@@ -92,6 +88,8 @@ def run(outs: Sequence[Path], out: Path | None, field: str, normaliser: str, rep
     only = len(content) == 1
     write_atomic(folder / SCORES, json.dumps(next(iter(content.values())) if only else content, indent=2) + "\n")
     systems = {field if only else Path(name).name: scored.words for name, scored in found.items()}
+    if only and field == "confidence" and _has_posteriors(outs[0]):
+        systems["posterior"] = Scored(outs[0], "posterior", normaliser).words
     reliability_diagram(systems, folder / RELIABILITY)
     det_curve(systems, folder / DET)
 
@@ -116,6 +114,11 @@ def _told(scored: Scored, name: str, field: str, normaliser: str, replications: 
     return content
 
 
+def _has_posteriors(path: Path) -> bool:
+    """Whether the recogniser's own posteriors are there to compare with."""
+    return all("posterior" in (supervision.get("custom") or {}) for _, _, supervision in _supervisions(path))
+
+
 def _plain(measures: Mapping[str, Interval]) -> dict[str, Any]:
     """Numbers as JSON has them: null where there is none."""
     return {
@@ -124,7 +127,8 @@ def _plain(measures: Mapping[str, Interval]) -> dict[str, Any]:
     }
 
 
-def _supervisions(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+def _supervisions(path: Path) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Where each recognised cut of a manifest is, its id and its supervision."""
     file = path / HYPOTHESES if path.is_dir() else path
     if not file.is_file():
         raise UserError(f"{file}: no such manifest", fix="give a folder made by score-confidence apply")
@@ -133,7 +137,7 @@ def _supervisions(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
             raise UserError(f"{line.where}: {line.error}", fix="make the folder again")
         supervision, _ = supervision_of(line.data)
         if supervision:
-            yield line.where, supervision
+            yield line.where, line.id, supervision
 
 
 def _fault(custom: Mapping[str, Any], field: str, words: Sequence[str]) -> tuple[str, str, str] | None:

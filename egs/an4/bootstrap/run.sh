@@ -8,7 +8,7 @@ default_seeds="0 1 2"
 
 an4=$data/an4
 settings=(--config "$root/conf/train_am/bootstrap.yaml") decode=(--config "$root/conf/decode/bootstrap.yaml")
-seed_hours=0.05 budgets="0.1 0.2 0.3" seed_steps=1200 more_steps=600
+seed_hours=0.05 budgets="0.1 0.3" seed_steps=1200 more_steps=600
 if [ $smoke = yes ]; then
     settings=(--config "$root/conf/train_am/tiny.yaml")
     budgets=0.1 seed_steps=8 more_steps=8

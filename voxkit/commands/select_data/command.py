@@ -23,7 +23,9 @@ class SimilarityConfig(Config):
         description="d is the difference of the two bins' log odds, in which the recogniser's own view of the sound is "
         "summed up: at 1, odds of 3 to 1 count 0.33 for a bin with even odds",
     )
-    step: float = Field(0.5, gt=0, le=2, description="log odds are rounded to multiples of this; sets the index's size")
+    step: float = Field(
+        0.5, ge=0.1, le=2, description="log odds are rounded to multiples of this; sets the index's size"
+    )
     left: float = Field(0.15, ge=0, le=1, description="share of k that takes the same word before")
     right: float = Field(0.15, ge=0, le=1, description="share of k that takes the same word behind")
     voice: float = Field(
@@ -98,7 +100,7 @@ CONFIG = SelectData
 
 def select_data(
     pool: Annotated[
-        list[Path] | None, typer.Argument(help="Folders of `voxkit decode`; with --confusion for entropy and germ.")
+        list[Path] | None, typer.Argument(help="Folders of `voxkit decode` (--confusion) or `score-confidence apply`.")
     ] = None,
     labelled: Annotated[
         Path | None, typer.Option("--labelled", help="CutSet that the recogniser was trained on.", show_default=False)
@@ -126,7 +128,7 @@ def select_data(
         float | None, typer.Option("--min-confidence", help="Leave out what is less sure.", show_default=False)
     ] = None,
     max_duration: Annotated[
-        float | None, typer.Option("--max-duration", help="Leave out what is longer [s].", show_default=False)
+        float | None, typer.Option("--max-duration", help="Leave out what is longer (seconds).", show_default=False)
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be chosen, and write nothing.")] = False,
     config: ConfigFile = None,

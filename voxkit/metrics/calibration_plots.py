@@ -90,7 +90,7 @@ def det_curve(systems: Mapping[str, Judged], path: Path, title: str = "Detection
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
     if axes.lines[1:]:
-        axes.legend(frameon=False, fontsize=9, loc="lower left")
+        axes.legend(facecolor="white", edgecolor="none", framealpha=0.9, fontsize=9, loc="lower left")
     save_figure(figure, path)
 
 

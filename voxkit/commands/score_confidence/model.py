@@ -17,7 +17,6 @@ from voxkit.commands.score_confidence.features import NAMES, POSTERIOR, UTTERANC
 from voxkit.commands.score_confidence.vocabulary import FILE, Vocabulary
 from voxkit.config import from_mapping
 from voxkit.nn.masks import padding_mask
-from voxkit.nn.recurrent import BiLstm
 
 Kind = Literal["acoustic", "hypothesis"]
 SUBSAMPLING = 4
@@ -61,6 +60,28 @@ class Batch:
 
     def to(self, device: torch.device | str) -> Batch:
         return Batch(*(getattr(self, field.name).to(device) for field in fields(self)))
+
+
+class TwoWay(nn.Module):
+    """An LSTM each way over padded sequences, `width / 2` cells each, with dropout after them.
+
+    Sequences are turned round by hand, each within its own length, so that no packing is needed: with it, the same
+    values take six times as long on a CPU.
+    """
+
+    def __init__(self, width: int, dropout: float) -> None:
+        super().__init__()
+        self.forth = nn.LSTM(width, width // 2, batch_first=True)
+        self.back = nn.LSTM(width, width // 2, batch_first=True)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
+        """(B, T, C), (B,) -> (B, T, C); what is behind the end of a sequence has no meaning."""
+        place = torch.arange(x.shape[1], device=x.device)
+        turned = torch.where(padding_mask(lengths, x.shape[1]), lengths.unsqueeze(1) - 1 - place, place)
+        row = torch.arange(len(x), device=x.device).unsqueeze(1)
+        back = self.back(x[row, turned])[0][row, turned]
+        return self.dropout(torch.cat([self.forth(x)[0], back], 2))
 
 
 class LetterEncoder(nn.Module):
@@ -109,7 +130,7 @@ class AcousticNet(nn.Module):
             nn.ReLU(),
             nn.Dropout(config.dropout),
         )
-        self.encoder = BiLstm(width, 1, config.dropout)
+        self.encoder = TwoWay(width, config.dropout)
         self.letters = LetterEncoder(letters, config.letters)
         self.query = nn.Linear(config.letters, hidden)
         self.key = nn.Linear(width, hidden)
@@ -208,7 +229,7 @@ class HypothesisNet(nn.Module):
         self.inner = nn.Sequential(
             nn.Linear(config.words + features, config.width), nn.ReLU(), nn.Dropout(config.dropout)
         )
-        self.encoder = BiLstm(config.width, 1, config.dropout)
+        self.encoder = TwoWay(config.width, config.dropout)
         self.outer = nn.Sequential(nn.Linear(2 * config.width, config.hidden), nn.ReLU(), nn.Dropout(config.dropout))
         self.outcome = nn.Linear(config.hidden, OUTCOMES)
 

@@ -44,7 +44,10 @@ def _train(trainer: Trainer, out: Path, ablate: bool) -> None:
         return
     found = Ablation(trainer, every=ablate)
     shown = found.pictured
-    reliability_diagram(shown, trainer.out / RELIABILITY)
+    few = {
+        name: words for name, words in shown.items() if not name.startswith("+") or words is next(iter(shown.values()))
+    }
+    reliability_diagram(few, trainer.out / RELIABILITY)
     det_curve(shown, trainer.out / DET)
     told: list[str] = []
     for name in found.names:

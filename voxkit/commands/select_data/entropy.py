@@ -1,16 +1,16 @@
 """Selection by entropy reduction: utterances that the recogniser was unsure of, and that the rest of the pool confirms.
 
-After J. Chen and V. Leutnant, "Acoustic Model Bootstrapping Using Semi-Supervised Learning" (Interspeech 2019): at
-every position the two most probable words are taken, other data support or contradict the estimate, and what counts
-is how far the entropy falls. The formulas here are this project's own reading of that:
+After Chen and Leutnant, "Acoustic model bootstrapping with semi-supervised learning" (Interspeech 2019), as far as a
+summary of it tells: at every position the two most probable words are taken, other data support or contradict the
+estimate, and what counts is how far the entropy falls. The formulas are this project's own reading of that:
 
     p_new = (m p + n+) / (m + n+ + n-)             n+, n-: neighbours for and against, each by likeness * certainty
     gain  = H(p) - H(p_new)                        of every bin; H is `evidence.uncertainty`
     score = sum of gain / duration - lambda * E    E: expected wrong words in a word of the hypothesis
 
 An utterance whose gains add up to less than 0 is contradicted, and never chosen. A positive gain counts
-enough / (enough + r) of itself, where r is the weight of like bins that were labelled or chosen before,
-so that the next block looks elsewhere. A bin that was chosen counts with its p_new from then on, in place of its p.
+enough / (enough + r) of itself, where r is the weight of like bins that were labelled or chosen before, so that the
+next block looks elsewhere. A bin that was chosen counts with its p_new from then on, in place of its p.
 """
 
 from __future__ import annotations
@@ -129,7 +129,7 @@ class EntropyReduction:
         ]
 
     def by_pair(self, most: int) -> tuple[list[str], Ints, Doubles, Doubles]:
-        """The pairs of words with most uncertainty in all: names, bins, and mean uncertainty before and after."""
+        """The pairs of words with most uncertainty in all: names (∅: no word), bins, mean uncertainty before, after."""
         mine = ~self.labelled
         pair = self.index.pair[mine]
         count = np.bincount(pair, minlength=int(self.index.pair.max(initial=-1)) + 1)
@@ -140,5 +140,6 @@ class EntropyReduction:
         chosen = chosen[count[chosen] > 0]
         row = np.searchsorted(self.index.pair, chosen)
         bins = self.index.bins
-        names = [f"{self.names[a]} / {self.names[b]}" for a, b in zip(bins.label[row], bins.rival[row], strict=True)]
+        spoken = ["∅", *self.names[1:]]
+        names = [f"{spoken[a]} / {spoken[b]}" for a, b in zip(bins.label[row], bins.rival[row], strict=True)]
         return names, count[chosen].astype(np.int32), before[chosen] / count[chosen], after[chosen] / count[chosen]

@@ -27,6 +27,8 @@ from voxkit.commands.select_data.bins import Bins, Floats, Ints
 from voxkit.commands.select_data.command import SimilarityConfig
 from voxkit.commands.select_data.sounds import Sounds
 
+Cells = NDArray[np.int32] | NDArray[np.int64]
+
 CHUNK = 1 << 18  # bins that are looked at together, if no pair has more
 
 
@@ -49,7 +51,7 @@ class _Facet:
 
     share: float
     rows: Ints | None
-    cell: Ints
+    cell: Cells
 
 
 class Index:
@@ -112,10 +114,12 @@ class Index:
         _, group = np.unique(group[rows], return_inverse=True)
         return _Facet(share, rows, self._cells(group.astype(np.int32), rows))
 
-    def _cells(self, group: Ints, rows: Ints | None = None) -> Ints:
+    def _cells(self, group: Ints, rows: Ints | None = None) -> Cells:
         """(n,) a number for each (group, label, step)."""
         side, step = (self.side, self.step) if rows is None else (self.side[rows], self.step[rows])
-        return (group * np.int32(2) + side) * np.int32(self.steps) + step
+        cells = (int(group.max(initial=0)) + 1) * 2 * self.steps
+        kind = np.int32 if cells < 2**31 else np.int64
+        return ((group.astype(kind) * 2 + side) * self.steps + step).astype(kind)
 
     def sums(self, *weights: ArrayLike) -> list[Sums]:
         """Add up the neighbours of every bin, itself left out.
@@ -150,7 +154,7 @@ class Index:
             begin = end
 
     def _add(
-        self, share: float, cell: Ints, rows: slice | Ints, columns: Sequence[Floats], found: Sequence[Sums]
+        self, share: float, cell: Cells, rows: slice | Ints, columns: Sequence[Floats], found: Sequence[Sums]
     ) -> None:
         """Add one facet's share of some bins, whose groups are whole."""
         size = 2 * self.steps
@@ -162,11 +166,11 @@ class Index:
             sums.same[rows] += share * (smooth[cell] - weights)  # the kernel of a bin and itself is 1
             sums.other[rows] += share * smooth[across]
 
-    def _across(self, cell: Ints) -> Ints:
+    def _across(self, cell: Cells) -> Cells:
         """The cells of the same group and step, but the other label."""
         return cell + self.steps * (1 - 2 * (cell // self.steps % 2))
 
-    def _smooth(self, cell: Ints, weights: Floats) -> Floats:
+    def _smooth(self, cell: Cells, weights: Floats) -> Floats:
         """The weight of neighbours, by the cell that they are looked at from."""
         size = 2 * self.steps
         cells = np.bincount(cell, weights, minlength=(int(cell.max()) // size + 1) * size)

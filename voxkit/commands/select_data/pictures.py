@@ -43,7 +43,7 @@ def _scores(panel: Any, method: str, pool: Pool, choice: Choice, allowed: NDArra
     floor = score[np.isfinite(score)].min(initial=0.0)
     chosen = np.zeros(len(score), bool)
     chosen[choice.order] = True
-    known = ~np.isnan(pool.confidence).all()
+    known = method != "confidence" and not np.isnan(pool.confidence).all()
     across = pool.confidence if known else pool.durations
     kinds = [
         ("not chosen", GREY, ~chosen & allowed & np.isfinite(score)),
@@ -72,7 +72,8 @@ def _pairs(panel: Any, scorer: EntropyReduction, choice: Choice) -> None:
     panel.set_yticks(rows, [f"{name}  ({number})" for name, number in zip(names, count, strict=True)])
     panel.set_xlabel("mean uncertainty of the label [bit]; beyond 1 the other word is likelier")
     panel.set_title("Pairs of words with most uncertainty (bins)", loc="left")
-    panel.legend(frameon=False)
+    panel.set_ylim(-0.6 - 0.12 * len(names), len(names))  # leaves room for the legend
+    panel.legend(frameon=False, loc="lower right", ncols=2)
 
 
 def _durations(panel: Any, pool: Pool, choice: Choice) -> None:

@@ -1,6 +1,7 @@
 """What only the k2 backend has: a graph without epsilons, and the way back from it. Only the last test needs k2."""
 
 import math
+import sys
 from itertools import product
 from pathlib import Path
 
@@ -93,6 +94,13 @@ def test_a_graph_that_is_cut_short_is_refused(lang: Lang, size: int) -> None:
     assert size < len(data)
     with pytest.raises(ValueError, match="cut short"):
         Hlg.from_openfst(data[:size])
+
+
+def test_without_k2_the_decoder_says_what_to_install(lang: Lang, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "k2", None)
+    with pytest.raises(UserError, match="not installed") as error:
+        K2Decoder(lang)
+    assert "voxkit doctor" in error.value.fix
 
 
 def test_beams_that_prune_still_find_the_best(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ import yaml
 from torch import Tensor, nn
 
 from voxkit import bundle
-from voxkit.commands.decode import results
+from voxkit.commands.decode import picture, results
 from voxkit.commands.decode.command import Decode, TuneConfig, decode
 from voxkit.commands.decode.recognise import Recognised, Timed
 from voxkit.commands.decode.task import Job, run, run_tune
@@ -404,7 +404,7 @@ def test_the_same_command_again_has_nothing_to_do_and_another_is_refused(
     with pytest.raises(UserError, match="beam"):
         run(job(exp, cuts, lang.path, search={"beam": 7.0}), out, None, merge=False, plot=[])
     with pytest.raises(UserError, match="no cut 'absent'"):
-        results.draw(out, "absent", "none")
+        picture.draw(out, "absent", "none")
 
 
 @pytest.mark.usefixtures("hearing")
@@ -463,7 +463,7 @@ def test_words_keep_their_times_when_the_normaliser_changes_their_number(cuts: P
     cut.supervisions[0].text = "twenty one [noise] two"
     words = ["twenty-one", "[noise]", "two", "[noise]"]
     found = Recognised(cut.id, [Timed(words, [0.0, 0.4, 0.5, 0.8], [0.4, 0.5, 0.8, 0.9], 1.0, 1.0)])
-    (_, said), (_, heard) = results._rows(results.with_hypothesis(cut, found), "asr_en")[0]
+    (_, said), (_, heard) = picture._rows(results.with_hypothesis(cut, found), "asr_en")[0]
     assert [(span.word, span.start, span.end, span.right) for span in heard] == [
         ("TWENTY", 0.0, 0.2, True), ("ONE", 0.2, 0.4, True), ("TWO", 0.5, 0.8, True),
     ]  # fmt: skip
@@ -471,7 +471,7 @@ def test_words_keep_their_times_when_the_normaliser_changes_their_number(cuts: P
     found = Recognised(
         cut.id, [Timed(["[all", "of", "this]", "two"], [0.0, 0.2, 0.4, 0.6], [0.2, 0.4, 0.6, 0.8], 1, 1)]
     )
-    heard = results._rows(results.with_hypothesis(cut, found), "asr_en")[0][1][1]
+    heard = picture._rows(results.with_hypothesis(cut, found), "asr_en")[0][1][1]
     assert [(span.word, span.start, span.end) for span in heard] == [("TWO", 0.0, 0.8)]
 
 

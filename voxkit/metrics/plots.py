@@ -14,6 +14,7 @@ from voxkit.metrics.report import Report
 
 INK, GREEN, RED, GREY = "#22303c", "#2a7f62", "#c0392b", "#8a97a3"
 NOTHING = "∅"
+LEAST_LABELLED = 0.08  # posterior of a word that has room for its name
 
 
 class Span(NamedTuple):
@@ -23,6 +24,18 @@ class Span(NamedTuple):
     start: float
     end: float
     right: bool | None = None
+
+
+class Column(NamedTuple):
+    """A bin of a confusion network, from `start` to `end` [s]; `between`: it lies between two recognised words.
+
+    `entries` are words ("" for none), the likeliest first, with posterior and whether they were said.
+    """
+
+    start: float
+    end: float
+    entries: Sequence[tuple[str, float, bool | None]]
+    between: bool = False
 
 
 def new_figure(width: float, height: float, **kwargs: Any) -> tuple[Any, Any]:
@@ -99,21 +112,20 @@ def spectrogram(
     rows: Sequence[tuple[str, Sequence[Span]]],
     title: str,
     path: Path,
+    columns: Sequence[Column] = (),
 ) -> None:
-    """A spectrogram over rows of timed words.
+    """A spectrogram over rows of timed words, and over a confusion network.
 
     Args:
         samples: (N,) in [-1, 1].
         rows: named rows of words, for example [("ref", spans), ("hyp", spans)].
+        columns: the bins of a confusion network; each is drawn as a stack of its words, as high as they are likely.
     """
     seconds = len(samples) / sampling_rate
     width = float(np.clip(3.2 * seconds, 8, 22))
-    figure, (top, bottom) = new_figure(
-        width,
-        3.4 + 0.55 * len(rows),
-        nrows=2,
-        sharex=True,
-        height_ratios=[3.2, 0.62 * len(rows)],
+    heights = [3.2, 0.62 * len(rows), *([2.8] if columns else [])]
+    figure, (top, bottom, *network) = new_figure(
+        width, 0.3 + sum(heights), nrows=len(heights), sharex=True, height_ratios=heights
     )
     power, high = _log_spectrogram(samples, sampling_rate)
     top.imshow(
@@ -136,10 +148,69 @@ def spectrogram(
     bottom.set_ylim(-0.5, max(len(rows), 1) - 0.5)
     bottom.set_yticks(range(len(rows)), [name for name, _ in reversed(rows)])
     bottom.set_xlim(0, seconds)
-    bottom.set_xlabel("seconds")
     bottom.spines[["top", "right", "left"]].set_visible(False)
     bottom.tick_params(axis="y", length=0)
+    for axes in network:
+        _draw_network(axes, columns, 0.92 * width / seconds)
+    (network or [bottom])[-1].set_xlabel("seconds")
     save_figure(figure, path)
+
+
+def _draw_network(axes: Any, columns: Sequence[Column], inches: float) -> None:
+    """Bins as stacks of words, the likeliest strong and its posterior on top, as is a said word that is hard to see."""
+    from matplotlib.colors import to_rgb
+
+    for column, (centre, width) in zip(columns, _places(columns, inches), strict=True):
+        height = 0.0
+        for rank, (word, posterior, right) in enumerate(column.entries):
+            colour = GREY if not word else {True: GREEN, False: RED, None: INK}[right]
+            strong = rank == 0 and word != ""
+            tint = [1 - (0.3 if strong else 0.13) * (1 - part) for part in to_rgb(colour)]
+            line = 0.8 if posterior > 0.015 else 0.0
+            axes.bar(centre, posterior, width, height, facecolor=tint, edgecolor=(colour, 0.6), linewidth=line)
+            place, weight = {"ha": "center", "color": colour}, "bold" if strong else "normal"
+            if posterior >= LEAST_LABELLED:
+                text = word or NOTHING
+                axes.text(centre, height + posterior / 2, text, va="center", fontsize=9, fontweight=weight, **place)
+            elif right and word:
+                axes.text(centre, 1.11, f"{word} {_short(posterior)}", va="bottom", fontsize=8, **place)
+            height += posterior
+        if column.entries[0][1] < 0.995:
+            axes.text(centre, 1.02, _short(column.entries[0][1]), ha="center", va="bottom", color=GREY, fontsize=8)
+    known = any(right is not None for column in columns for *_, right in column.entries)
+    colours = f"green was said, red was not, {NOTHING} is no word" if known else f"{NOTHING} is no word"
+    axes.set_title(f"confusion network: {colours}", loc="left", fontsize=9, fontweight="normal", color=GREY)
+    axes.set_ylim(0, 1.22)
+    axes.set_yticks([0, 0.25, 0.5, 0.75, 1])
+    axes.grid(axis="y", color=GREY, alpha=0.25, linewidth=0.6)
+    axes.set_axisbelow(True)
+    axes.set_ylabel("posterior")
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    axes.tick_params(axis="y", length=0)
+
+
+def _short(probability: float) -> str:
+    return f"{probability:.2f}".removeprefix("0")
+
+
+def _places(columns: Sequence[Column], inches: float) -> list[tuple[float, float]]:
+    """Centre and width [s] of each column: wide enough for its words, and moved as little as keeps them apart.
+
+    Columns in order that must be `gaps` apart, at the least squared distance from their times, are an isotonic
+    regression.
+    """
+    from sklearn.isotonic import isotonic_regression
+
+    widths = []
+    for column in columns:
+        named = [word or NOTHING for word, posterior, _ in column.entries if posterior >= LEAST_LABELLED]
+        letters = max(map(len, named), default=1)
+        needed = (0.14 + 0.095 * letters) / inches
+        widths.append(needed if column.between else max(column.end - column.start, needed))
+    width = np.array(widths)
+    centres = np.array([(column.start + column.end) / 2 for column in columns])
+    gaps = np.r_[0.0, np.cumsum((width[:-1] + width[1:]) / 2 + 0.04 / inches)]
+    return list(zip((isotonic_regression(centres - gaps) + gaps).tolist(), widths, strict=True))
 
 
 def _draw_span(axes: Any, span: Span, row: int, inches: float) -> None:

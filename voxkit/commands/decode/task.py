@@ -16,7 +16,7 @@ import yaml
 
 from voxkit import bundle
 from voxkit.bundle import WEIGHTS
-from voxkit.commands.decode import results
+from voxkit.commands.decode import picture, results
 from voxkit.commands.decode.command import Decode
 from voxkit.commands.decode.material import Material, gather
 from voxkit.commands.decode.part import Layout, Record, Worker
@@ -113,7 +113,7 @@ def run(job: Job, out: Path | None, shard: str | None, merge: bool, plot: Sequen
         shutil.rmtree(Layout(folder.work).parts, ignore_errors=True)
     print((out / SCORES).read_text(encoding="utf-8"), end="")
     for cut_id in plot:
-        say(f"picture: {results.draw(out, cut_id, job.normaliser)}")
+        say(f"picture: {picture.draw(out, cut_id, job.normaliser)}")
     say(f"hypotheses: {out / HYPOTHESES}")
 
 

@@ -86,7 +86,8 @@ def measure(
     seconds = np.maximum(spans[:, 1] - spans[:, 0], 1e-3)
     letters = np.array([len(word) for word in words], dtype=np.float64)
     depth = _depth(lattice)
-    arcs = _of_arcs(lattice, network.hypothesis, spans / frame_shift)
+    with np.errstate(invalid="ignore"):  # of costs that are not finite, which the caller tells
+        arcs = _of_arcs(lattice, network.hypothesis, spans / frame_shift)
     own = [
         bins.posterior,
         _logit(bins.posterior),

@@ -193,9 +193,8 @@ def folds(material: Material, count: int, seed: int, strict: bool = True) -> NDA
     if len(found) < count and strict:
         raise UserError(f"{len(found)} recordings cannot make {count} folds", fix=f"--set folds={max(len(found), 2)}")
     words = np.bincount(place, np.diff(material.bounds), minlength=len(found))
-    order = np.random.default_rng(seed).permutation(len(found))
     load, fold = np.zeros(count), np.zeros(len(found), dtype=np.int64)
-    for index in order[np.argsort(-words[order], kind="stable")]:
+    for index in np.random.default_rng(seed).permutation(len(found)):
         fold[index] = int(load.argmin())
         load[fold[index]] += words[index]
     return fold[place]

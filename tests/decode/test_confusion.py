@@ -159,7 +159,7 @@ def test_nearly_always_it_is_the_best_of_all_sequences(sharpness: float, rate: f
     candidates = [seq for length in range(6) for seq in itertools.product((1, 2, 3), repeat=length)]
     spelled = {seq: list(map(str, seq)) for seq in candidates}
     risks = []
-    for _ in range(150):
+    for _ in range(100):
         lattice = random_lattice(random, sharpness)
         said = [(list(map(str, seq)), p) for seq, p in sequences(lattice).items()]
         table = {seq: sum(p * errors(other, spelled[seq]).count for other, p in said) for seq in candidates}

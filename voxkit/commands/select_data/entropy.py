@@ -34,7 +34,7 @@ class EntropyReduction:
     """Scores of U utterances; a `choose.Method`.
 
     One scoring of N bins takes O(N S) for the S steps of the index (some 16), whatever the number of utterances that
-    are alike; making the index takes O(N log N). About 60 bytes a bin are held.
+    are alike; making the index takes O(N log N). At its peak it holds some 250 bytes a bin.
 
     Args:
         bins: of the pool, and of labelled data under negative utterance numbers.

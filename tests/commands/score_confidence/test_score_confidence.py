@@ -2,7 +2,9 @@
 
 import gzip
 import json
+import os
 import shutil
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +14,12 @@ from tests.commands.score_confidence.made_decodes import make, rewrite
 from voxkit import bundle
 from voxkit.commands.score_confidence import apply, score, train
 from voxkit.commands.score_confidence.command import TrainConfidence
-from voxkit.commands.score_confidence.material import supervision_of
+from voxkit.commands.score_confidence.material import normaliser_of, supervision_of
+from voxkit.commands.score_confidence.trainer import identified
 from voxkit.config import build
 from voxkit.decode import lattice
 from voxkit.decode.folder import DecodeFolder
-from voxkit.errors import DataError, UserError
+from voxkit.errors import DataError, Interrupted, UserError
 from voxkit.metrics.calibration import Judged
 from voxkit.metrics.calibration_plots import det_curve, reliability_diagram
 
@@ -98,7 +101,7 @@ def test_the_result_is_a_decode_folder_with_confidences(place: Path) -> None:
 
 
 def test_confidences_know_something(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    score.run([place / "out"], None, "confidence", "none", 50)
+    score.run([place / "out"], None, "confidence", None, 50)
     told = capsys.readouterr().out
     assert "errors in" in told
     assert "whole utterances" in told
@@ -142,7 +145,7 @@ def test_without_references_words_are_scored_all_the_same(place: Path, tmp_path:
     assert "ref" not in text
     assert "conf" in text
     with pytest.raises(UserError, match="no recognised words with a reference"):
-        score.run([tmp_path / "out"], None, "confidence", "none", 50)
+        score.run([tmp_path / "out"], None, "confidence", None, 50)
     with pytest.raises(DataError, match="no reference: 40"):
         train.run(tiny(tmp_path / "dev"), tmp_path / "exp", ablate=False)
 
@@ -158,6 +161,27 @@ def test_the_bundle_holds_no_pickle(place: Path) -> None:
     assert bundle.load(place / "exp" / "acoustic" / "1").model.size == 4
     with pytest.raises(UserError, match="not a confidence model"):
         apply.run(place / "exp" / "acoustic" / "1", place / "dev", place / "nowhere", num_jobs=1)
+
+
+def test_the_normaliser_is_that_of_the_folders(place: Path, tmp_path: Path) -> None:
+    shutil.copytree(place / "dev", tmp_path / "dev")
+    assert normaliser_of(tmp_path / "dev") == "none"
+    (tmp_path / "dev" / "score.json").write_text('{"normaliser": "asr_en"}')
+    assert normaliser_of(tmp_path / "dev") == "asr_en"
+    assert identified(tiny(tmp_path / "dev")).normaliser == "asr_en"
+    assert identified(tiny(tmp_path / "dev", None, "normaliser=lower")).normaliser == "lower"
+    assert normaliser_of(place / "out") == "none"
+
+
+def test_a_signal_before_the_nets_is_an_interruption(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(train, "Trainer", interrupted)
+    with pytest.raises(Interrupted, match="SIGTERM"):
+        train.run(tiny(place / "train"), tmp_path / "exp", ablate=False)
 
 
 def test_words_that_are_all_right_teach_nothing(tmp_path: Path) -> None:
@@ -217,16 +241,16 @@ def test_confidences_must_be_probabilities_to_be_scored(place: Path, tmp_path: P
     shutil.copytree(place / "out", tmp_path / "out")
     rewrite(tmp_path / "out", spoil)
     with pytest.raises(DataError, match=r"not in \[0, 1\]"):
-        score.run([tmp_path / "out"], None, "confidence", "none", 50)
+        score.run([tmp_path / "out"], None, "confidence", None, 50)
     with pytest.raises(DataError, match="no posterior"):
-        score.run([place / "out"], tmp_path / "s", "posterior", "none", 50)
+        score.run([place / "out"], tmp_path / "s", "posterior", None, 50)
     with pytest.raises(UserError, match="no such manifest"):
-        score.run([tmp_path / "nothing"], None, "confidence", "none", 50)
+        score.run([tmp_path / "nothing"], None, "confidence", None, 50)
 
 
 def test_several_results_in_one_picture(place: Path, tmp_path: Path) -> None:
     shutil.copytree(place / "out", tmp_path / "again")
-    score.run([place / "out", tmp_path / "again"], tmp_path / "both", "confidence", "none", 20)
+    score.run([place / "out", tmp_path / "again"], tmp_path / "both", "confidence", None, 20)
     content = json.loads((tmp_path / "both" / "score.json").read_text())
     assert set(content) == {str(place / "out"), str(tmp_path / "again")}
 

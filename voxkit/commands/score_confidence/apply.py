@@ -23,9 +23,9 @@ from voxkit.commands.score_confidence.model import ConfidenceModel, columns, kin
 from voxkit.data.manifests import write_cuts
 from voxkit.data.pool import spread
 from voxkit.decode.folder import CONFUSION, FRAME_SHIFT, HYPOTHESES, LATTICES, WORDS, Decoded, DecodeFolder
-from voxkit.errors import Interrupted, Problems, UserError
+from voxkit.errors import DataError, Interrupted, Problem, Problems, UserError
 from voxkit.progress import Meter, say
-from voxkit.rundir import digest, output, write_atomic
+from voxkit.rundir import digest, output, read_config, write_atomic
 from voxkit.train.interrupt import listening
 
 ALIGNMENT = "alignment.txt"
@@ -47,7 +47,8 @@ class Scorer:
         """The confidence of each word (N,), and that the whole utterance is right (U,)."""
         model = self.model
         settings = model.config
-        reader = Reader(material, model.mean.numpy(), model.deviation.numpy(), model.vocabulary, settings)
+        mean, deviation = model.mean.numpy(), model.deviation.numpy()
+        reader = Reader(material, mean, deviation, model.vocabulary, settings, shown=False)
         embeddings = {kind: reader.averaged(list(getattr(model, kind))) for kind in kinds(settings)}
         odds = log_odds(model.word, columns(settings, material.features, embeddings))
         whole = log_odds(model.whole, whole_inputs(odds, material.utterance_features, material.bounds))
@@ -59,9 +60,8 @@ class Scorer:
         Raises:
             DataError: cuts without audio, or whose words and confusion networks do not belong together.
         """
-        problems = Problems()
-        settings = self.model.config
-        material = gather(found, words, frame_shift, self.model.vocabulary, settings.normaliser, False, problems)
+        problems, normaliser = Problems(), self.model.config.normaliser or "none"
+        material = gather(found, words, frame_shift, self.model.vocabulary, normaliser, False, problems)
         problems.settle(len(found))
         confidence, whole = self(material)
         parts = np.split(confidence, material.bounds[1:-1])
@@ -104,34 +104,46 @@ def run(exp: Path, decoded: Path, out: Path, num_jobs: int) -> None:
         Interrupted: SIGTERM or SIGUSR1 came; nothing is left behind.
     """
     folder = DecodeFolder.open(decoded, lattices=True, confusion=True)
+    model = bundle.locate(exp)
+    normaliser = read_config(model)["config"].get("normaliser") or "none"
     spec = {
-        "model": digest(bundle.locate(exp) / WEIGHTS),
+        "model": digest(model / WEIGHTS),
+        "normaliser": normaliser,
         "decoded": str(decoded.resolve()),
         "hypotheses": digest(decoded / HYPOTHESES),
     }
     with listening() as signals, output(out, "score-confidence apply", spec, resumable=False) as place:
         if not place.done:
-            clean = Scorer(exp).model.config.normaliser
             lines: dict[int, list[dict[str, Any]]] = {}
+            problems = Problems()
             work = partial(_score, words=folder.words, frame_shift=folder.frame_shift)
             outcomes = spread(_chunks(folder), partial(Scorer, exp), work, num_jobs, lambda: bool(signals))
             with closing(outcomes), Meter(len(folder), "confidences", "cuts") as meter:
-                for (index, chunk), scored in outcomes:
+                for (index, chunk), (scored, found) in outcomes:
                     lines[index] = scored
+                    for problem in found:
+                        problems.add(problem.kind, str(decoded), problem.id, problem.what, problem.fix)
                     meter.advance(len(chunk))
             if signals:
                 raise Interrupted(f"{signals.received}; the same command begins again")
+            problems.settle(len(folder))
             ordered = [line for index in sorted(lines) for line in lines[index]]
             write_cuts(ordered, place.work / HYPOTHESES)
             _hand_on(decoded, place.work)
-            write_atomic(place.work / ALIGNMENT, "\n".join(alignment(line, clean) for line in ordered))
+            write_atomic(
+                place.work / ALIGNMENT, "\n".join(alignment(line, spec["normaliser"] or "none") for line in ordered)
+            )
     say(f"hypotheses with confidences: {out / HYPOTHESES}")
 
 
 def _score(
     scorer: Scorer, task: tuple[int, list[Decoded]], words: Sequence[str], frame_shift: float
-) -> list[dict[str, Any]]:
-    return scorer.scored(task[1], words, frame_shift)
+) -> tuple[list[dict[str, Any]], list[Problem]]:
+    """The lines of some cuts; or what is wrong with them, to be told together with the others."""
+    try:
+        return scorer.scored(task[1], words, frame_shift), []
+    except DataError as error:
+        return [], list(error.problems)
 
 
 def _chunks(folder: DecodeFolder) -> Iterator[tuple[int, list[Decoded]]]:

@@ -30,20 +30,24 @@ class Sound:
     frame_shift: float
 
     @classmethod
-    def of(cls, material: Material, config: FeatureConfig) -> Sound:
+    def of(cls, material: Material, config: FeatureConfig, shown: bool = True) -> Sound:
         """Compute the features of all utterances from their audio.
+
+        Args:
+            shown: whether to show how far it is.
 
         Raises:
             DataError: audio that is missing or cannot be decoded; every such cut is named.
         """
         extractor, problems, frames = Extractor(config), Problems(), []
-        for utterance in track(material.utterances, len(material.utterances), "log-mel frames", "cuts"):
+        everything = material.utterances
+        for utterance in track(everything, len(everything), "log-mel frames", "cuts") if shown else everything:
             try:
                 samples = audio.load(to_cut(utterance.cut), config.sampling_rate)
                 frames.append(extractor(samples).half())
             except AudioError as error:
                 problems.add(error.kind, "audio", utterance.id, error.what, error.fix)
-        problems.settle(len(material.utterances))
+        problems.settle(len(everything))
         return cls(frames, config.frame_shift)
 
 

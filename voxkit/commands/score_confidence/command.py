@@ -25,6 +25,7 @@ class AcousticConfig(Config):
     hidden: int = Field(64, ge=4, description="width of the layers over a word")
     context: float = Field(0.1, ge=0, le=5, description="audio before and after the word that it sees too [s]")
     dropout: float = Field(0.3, ge=0, lt=1, description="dropout probability")
+    lstm: bool = Field(True, description="an LSTM each way over the frames; otherwise convolutions alone")
     rivals: bool = Field(True, description="hear the strongest other word of the bin too, and learn from it")
     train: TrainConfig = TrainConfig(
         steps=500, lr=3e-3, warmup=50, ema_decay=0.99, score_every=100, score_unit="steps", tensorboard=False, threads=1
@@ -89,8 +90,8 @@ class TrainConfidence(Config):
         description="groups of training speakers; the classifier learns from embeddings of nets that did not hear them",
     )
     l2: float = Field(0.0025, ge=0, description="penalty of the logistic regression, for the mean loss of a word")
-    normaliser: Literal["none", "upper", "lower", "asr_en"] = Field(
-        "none", description="applied to references and words before they are compared"
+    normaliser: Literal["none", "upper", "lower", "asr_en"] | None = Field(
+        None, description="applied to references and words before they are compared; null is that of the decode folder"
     )
     features: FeatureConfig = FeatureConfig(num_mels=40)
     acoustic_net: AcousticConfig = AcousticConfig()
@@ -203,8 +204,13 @@ def score(
         str, typer.Option("--field", help="What to score: confidence, or posterior as decode leaves it.")
     ] = "confidence",
     normaliser: Annotated[
-        str, typer.Option("--normaliser", help="Applied to references and words: none, upper, lower, asr_en.")
-    ] = "none",
+        str | None,
+        typer.Option(
+            "--normaliser",
+            help="Applied to references and words: none, upper, lower, asr_en.",
+            show_default="the folder's",
+        ),
+    ] = None,
     replications: Annotated[int, typer.Option("--replications", min=10, help="Draws of the bootstrap.")] = 1000,
 ) -> None:
     """Measure how good confidences are where there are references.

@@ -35,18 +35,25 @@ class Reader:
 
     Args:
         mean, deviation: (D,) to standardise the decoder features with.
+        shown: whether to show how far the frames are.
     """
 
     def __init__(
-        self, material: Material, mean: Floats, deviation: Floats, vocabulary: Vocabulary, settings: TrainConfidence
+        self,
+        material: Material,
+        mean: Floats,
+        deviation: Floats,
+        vocabulary: Vocabulary,
+        settings: TrainConfidence,
+        shown: bool = True,
     ) -> None:
-        self.material, self.vocabulary, self.settings = material, vocabulary, settings
+        self.material, self.vocabulary, self.settings, self.shown = material, vocabulary, settings, shown
         self.features = ((material.features - mean) / deviation).astype(np.float32)
         self._batchers: dict[Kind, Batcher] = {}
 
     def batcher(self, kind: Kind) -> Batcher:
         if kind not in self._batchers:
-            sound = Sound.of(self.material, self.settings.features) if kind == "acoustic" else None
+            sound = Sound.of(self.material, self.settings.features, self.shown) if kind == "acoustic" else None
             self._batchers[kind] = Batcher(self.material, self.features, self.vocabulary, sound)
         return self._batchers[kind]
 

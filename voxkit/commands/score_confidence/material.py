@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from voxkit.metrics.calibration import numbered
 from voxkit.metrics.edit import align
 from voxkit.metrics.report import Scored, alignment_text
 from voxkit.progress import track
+from voxkit.rundir import CONFIG, read_config
 
 RIGHT, SUBSTITUTED, INSERTED, UNKNOWN = 0, 1, 2, -1
 FEWEST_SPEAKERS = 5  # to draw speakers, and not recordings, in the bootstrap
@@ -84,6 +86,16 @@ class Material:
     def known(self) -> NDArray[np.bool_]:
         """(N,) whether it is known that the word is right or wrong."""
         return self.kind != UNKNOWN
+
+
+def normaliser_of(folder: Path) -> str:
+    """The name of the normaliser that a decode folder was scored with, or that its confidences were made with."""
+    try:
+        told = json.loads((folder / "score.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        told = read_config(folder) if (folder / CONFIG).exists() else {}
+    name = told.get("normaliser") if isinstance(told, dict) else None
+    return name if isinstance(name, str) else "none"
 
 
 def groups_of(material: Material) -> tuple[NDArray[np.int64], str]:

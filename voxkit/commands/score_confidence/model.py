@@ -103,9 +103,9 @@ class LetterEncoder(nn.Module):
 class AcousticNet(nn.Module):
     """Does the audio of a word say what is claimed?
 
-    Convolutions and a BiLSTM go over the utterance's frames once. Each claimed word, encoded by its letters, attends
-    to the frames of its span and a little around it; what it finds there, and the mean of the span, are compared with
-    it. The strongest other word of the bin goes the same way, and the outcome is told from both.
+    Convolutions and an LSTM each way go over the utterance's frames once. Each claimed word, encoded by its letters,
+    attends to the frames of its span and a little around it; what it finds there, and the mean of the span, are
+    compared with it. The strongest other word of the bin goes the same way, and the outcome is told from both.
 
     Args:
         features: F, channels of the input.
@@ -130,7 +130,7 @@ class AcousticNet(nn.Module):
             nn.ReLU(),
             nn.Dropout(config.dropout),
         )
-        self.encoder = TwoWay(width, config.dropout)
+        self.encoder = TwoWay(width, config.dropout) if config.lstm else None
         self.letters = LetterEncoder(letters, config.letters)
         self.query = nn.Linear(config.letters, hidden)
         self.key = nn.Linear(width, hidden)
@@ -179,7 +179,7 @@ class AcousticNet(nn.Module):
         frames = (batch.frames - self.mean) / self.deviation * mask.unsqueeze(2)
         hidden = self.front(frames.transpose(1, 2)).transpose(1, 2)
         lengths = (batch.lengths + SUBSAMPLING - 1) // SUBSAMPLING
-        return self.encoder(hidden, lengths), lengths
+        return hidden if self.encoder is None else self.encoder(hidden, lengths), lengths
 
     def _window(self, spans: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The encoded frames of each word with its context: (N, W) which, whether they count, (N, W, 3) and where in

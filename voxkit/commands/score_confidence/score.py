@@ -10,7 +10,15 @@ from typing import Any
 
 import numpy as np
 
-from voxkit.commands.score_confidence.material import RIGHT, UNKNOWN, by_error, grouped, judge, supervision_of
+from voxkit.commands.score_confidence.material import (
+    RIGHT,
+    UNKNOWN,
+    by_error,
+    grouped,
+    judge,
+    normaliser_of,
+    supervision_of,
+)
 from voxkit.data.manifests import read_lines
 from voxkit.data.text import normaliser as normaliser_called
 from voxkit.decode.folder import HYPOTHESES
@@ -34,7 +42,7 @@ class Scored:
     """
 
     def __init__(self, path: Path, field: str, normaliser: str) -> None:
-        self.path = path
+        self.path, self.field, self.normaliser = path, field, normaliser
         clean = normaliser_called(normaliser)
         confidence: list[float] = []
         kinds: list[int] = []
@@ -71,33 +79,32 @@ class Scored:
         return Comparison({"words": self.words}, by_error(self.kind), replications)
 
 
-def run(outs: Sequence[Path], out: Path | None, field: str, normaliser: str, replications: int) -> None:
+def run(outs: Sequence[Path], out: Path | None, field: str, normaliser: str | None, replications: int) -> None:
     """Score manifests, print the lines and write score.json and the pictures.
 
     Args:
         out: where to write; None is the only one of `outs`.
+        normaliser: None is that which each was made with.
     """
     from voxkit.metrics.calibration_plots import det_curve, reliability_diagram
 
-    found = {str(path): Scored(path, field, normaliser) for path in outs}
-    content: dict[str, Any] = {}
-    for name, scored in found.items():
-        content[name] = _told(scored, name, field, normaliser, replications)
+    found = {str(path): Scored(path, field, normaliser or normaliser_of(path)) for path in outs}
+    content = {name: _told(scored, name, replications) for name, scored in found.items()}
     folder = out or (outs[0] if outs[0].is_dir() else outs[0].parent)
     folder.mkdir(parents=True, exist_ok=True)
     only = len(content) == 1
     write_atomic(folder / SCORES, json.dumps(next(iter(content.values())) if only else content, indent=2) + "\n")
     systems = {field if only else Path(name).name: scored.words for name, scored in found.items()}
     if only and field == "confidence" and _has_posteriors(outs[0]):
-        systems["posterior"] = Scored(outs[0], "posterior", normaliser).words
+        systems["posterior"] = Scored(outs[0], "posterior", normaliser or normaliser_of(outs[0])).words
     reliability_diagram(systems, folder / RELIABILITY)
     det_curve(systems, folder / DET)
 
 
-def _told(scored: Scored, name: str, field: str, normaliser: str, replications: int) -> dict[str, Any]:
+def _told(scored: Scored, name: str, replications: int) -> dict[str, Any]:
     """Print the lines of one manifest; what score.json says of it."""
     comparison = scored.comparison(replications)
-    content: dict[str, Any] = {"field": field, "normaliser": normaliser, "bootstrap": scored.unit}
+    content: dict[str, Any] = {"field": scored.field, "normaliser": scored.normaliser, "bootstrap": scored.unit}
     for part, mask in comparison.parts.items():
         measures = comparison.measures("words", part)
         some = scored.words.part(mask)
@@ -110,7 +117,8 @@ def _told(scored: Scored, name: str, field: str, normaliser: str, replications: 
         wrong = int((~scored.whole.right).sum())
         content["utterances"] = {"utterances": len(scored.whole), "wrong": wrong, **_plain(measures)}
         print(*lines(measures, f"{wrong} wrong of {len(scored.whole)} whole utterances", name), sep="\n")
-    print(f"95 % intervals by bootstrap over {scored.unit}; normaliser {normaliser}; deleted words have no confidence")
+    told = f"95 % intervals by bootstrap over {scored.unit}; normaliser {scored.normaliser}"
+    print(f"{told}; deleted words have no confidence")
     return content
 
 

@@ -9,10 +9,12 @@ import torch
 from voxkit.commands.score_confidence.ablation import DECODER, TABLE, Ablation
 from voxkit.commands.score_confidence.command import TrainConfidence
 from voxkit.commands.score_confidence.trainer import MAY_CHANGE, Trainer, identified
+from voxkit.errors import Interrupted
 from voxkit.metrics.calibration import lines
 from voxkit.metrics.calibration_plots import det_curve, reliability_diagram
 from voxkit.progress import say
 from voxkit.rundir import RunDir, write_atomic
+from voxkit.train.interrupt import listening
 from voxkit.train.loop import BUNDLE
 
 SCORES, RELIABILITY, DET = "scores.txt", "reliability.png", "det.png"
@@ -27,12 +29,12 @@ def run(settings: TrainConfidence, out: Path, ablate: bool) -> None:
     """
     settings = identified(settings)
     torch.set_num_threads(1)
-    with RunDir.open(out, "score-confidence train", settings, MAY_CHANGE) as run:
+    with listening() as signals, RunDir.open(out, "score-confidence train", settings, MAY_CHANGE) as run:
         wanted = [BUNDLE, *([SCORES] if settings.data.dev else []), *([TABLE] if ablate else [])]
         if all((run.path / name).exists() for name in wanted):
             say(f"{out}: complete, nothing to do")
-        else:
-            _train(Trainer(settings, run.path), out, ablate)
+        elif not signals.attempt(lambda: _train(Trainer(settings, run.path), out, ablate)):
+            raise Interrupted(f"{signals.received}; the same command goes on after the parts that are trained")
     if (out / SCORES).exists():
         print((out / SCORES).read_text(encoding="utf-8"), end="")
     say(f"confidence model: {out / BUNDLE}")

@@ -16,7 +16,7 @@ from voxkit.commands.score_confidence.classify import NetworkTask, log_odds, log
 from voxkit.commands.score_confidence.command import PartConfig, TrainConfidence
 from voxkit.commands.score_confidence.embedding import EmbeddingTask, Reader
 from voxkit.commands.score_confidence.features import Floats
-from voxkit.commands.score_confidence.material import RIGHT, Material, read, words_of
+from voxkit.commands.score_confidence.material import RIGHT, Material, normaliser_of, read, words_of
 from voxkit.commands.score_confidence.model import (
     AcousticNet,
     Classifier,
@@ -46,12 +46,13 @@ MAY_CHANGE = tuple(
 
 
 def identified(settings: TrainConfidence) -> TrainConfidence:
-    """With digests of the inputs, so that a run is not resumed on others under the same names."""
+    """With the normaliser, and digests of the inputs, so that a run is not resumed on others under the same names."""
     data = settings.data
     files = [Path(folder) / HYPOTHESES for folder in (*data.train, *data.dev)]
     files += [Path(data.text)] if data.text else []
     digests = {str(file): digest(file) for file in files}
-    return settings.model_copy(update={"data": data.model_copy(update={"digests": digests})})
+    name = settings.normaliser or normaliser_of(Path(data.train[0]))
+    return settings.model_copy(update={"normaliser": name, "data": data.model_copy(update={"digests": digests})})
 
 
 class Trainer:
@@ -63,11 +64,12 @@ class Trainer:
 
     def __init__(self, settings: TrainConfidence, out: Path) -> None:
         self.settings, self.out = settings, out
+        self.normaliser = settings.normaliser or "none"
         train = [Path(path) for path in settings.data.train]
         self.vocabulary = _vocabulary(settings, train)
         self.vocabulary.save(out / FILE)
         self.assets = {FILE: out / FILE}
-        self.train = read(train, self.vocabulary, settings.normaliser, need_reference=True)
+        self.train = read(train, self.vocabulary, self.normaliser, need_reference=True)
         self.right = self.train.kind == RIGHT
         _require_errors(self.train, train)
         self.fold = folds(self.train, settings.folds, settings.seed)
@@ -81,7 +83,7 @@ class Trainer:
     @cached_property
     def dev(self) -> Material:
         paths = [Path(path) for path in self.settings.data.dev]
-        return read(paths, self.vocabulary, self.settings.normaliser, need_reference=True)
+        return read(paths, self.vocabulary, self.normaliser, need_reference=True)
 
     @cached_property
     def dev_reader(self) -> Reader:
@@ -204,7 +206,7 @@ def _vocabulary(settings: TrainConfidence, train: Sequence[Path]) -> Vocabulary:
     """Counts from --text or from the references, letters, and lengths in phones from --lang."""
     counts = words_of(train)
     if settings.data.text:
-        clean = normaliser(settings.normaliser)
+        clean = normaliser(settings.normaliser or "none")
         try:
             text = Path(settings.data.text).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:

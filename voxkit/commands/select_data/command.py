@@ -50,13 +50,13 @@ class EntropyConfig(Config):
         "of the words is never surer of one",
     )
     error_cost: float = Field(
-        5.0,
+        1.0,
         ge=0,
         description="lambda: entropy [bit/s] that a share of wrong words of 1 outweighs; lower means more variety and "
         "more errors. An uncertain word that is confirmed gains some 0.5 bit, and speech has 2 or 3 words a second",
     )
     enough: float = Field(
-        4.0, gt=0, description="so many chosen or labelled bins like it halve what another one is worth"
+        2.0, gt=0, description="so many chosen or labelled bins like it halve what another one is worth"
     )
     least: float | None = Field(
         None,

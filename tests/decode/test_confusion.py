@@ -252,3 +252,21 @@ def test_a_shard_of_lattices_is_no_shard_of_networks(tmp_path: Path) -> None:
     confusion.save(tmp_path / "2.npz", {"a": confusion_network(Lattice.empty(3))})
     with pytest.raises(UserError, match=r"2\.npz"):
         lattices.load(tmp_path / "2.npz")
+
+
+def test_a_word_on_which_nothing_lies_stands_between_its_neighbours() -> None:
+    places = np.arange(6, dtype=np.float32)
+    network = ConfusionNetwork(
+        num_frames=20,
+        hypothesis=np.array([4, 5], dtype=np.int32),
+        first=np.array([0, 1, 2, 3, 5, 6], dtype=np.int32),
+        word=np.array([0, 4, 0, 0, 5, 0], dtype=np.int32),
+        posterior=np.array([1, 1, 1, 1, 0, 1], dtype=np.float32),
+        start=places * 2,
+        end=places * 2 + 3,
+    )
+    timed = confusion._with_gaps(network)
+    posterior, start, end = timed.spoken()
+    assert (posterior.tolist(), start.tolist(), end.tolist()) == ([1, 0], [2, 5], [5, 5])
+    assert timed.start.tolist() == [0, 2, 5, 5, 5, 5]
+    assert timed.end.tolist() == [2, 5, 5, 5, 5, 20]

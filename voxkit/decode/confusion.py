@@ -195,8 +195,8 @@ class _Passes:
         inserted = np.where(self.word != 0, 1 + DELTA, 0.0)[:, None]
         distance = np.zeros((self.num_states, positions))  # the paper's alpha'
         distance[0] = emptied
-        into = np.empty((len(self.src), positions), dtype=np.int64)  # state and position that a share comes from
-        lies = np.empty((len(self.src), positions), dtype=np.int64)  # the bin that the word lies in; -1: inserted
+        into = np.empty((len(self.src), positions), dtype=np.int64)  # the state and position that a share comes from
+        lies = np.empty((len(self.src), positions), dtype=np.int32)  # the bin that the word lies in; -1: inserted
         for level in self.levels:
             before = distance[self.src[level]]
             in_bin = before[:, :-1] + (self.word[level, None] != bins)
@@ -219,17 +219,18 @@ class _Passes:
             np.add.at(behind, into[level].ravel(), share[level].ravel())
         return share
 
-    def _gathered(self, bins: Ints, risk: float, share: Doubles, lies: NDArray[np.int64]) -> _Shares:
+    def _gathered(self, bins: Ints, expected: float, share: Doubles, lies: Ints) -> _Shares:
         """Add up the shares by bin and word."""
         arcs, columns = np.nonzero((lies >= 0) & (share > 0) & (self.word != 0)[:, None])
         weight = share[arcs, columns]
         num_words = max(self.num_words, int(bins.max()) + 1)
-        key, entry = np.unique(lies[arcs, columns] * num_words + self.word[arcs], return_inverse=True)
+        key = lies[arcs, columns].astype(np.int64) * num_words + self.word[arcs]
+        key, entry = np.unique(key, return_inverse=True)
         posterior, start, end = (
             np.bincount(entry, weight * factor, minlength=len(key)).astype(np.float64)
             for factor in (np.ones(len(arcs)), self.start[arcs], self.end[arcs])
         )
-        return _Shares(bins, risk, key, posterior, start / posterior, end / posterior, num_words)
+        return _Shares(bins, expected, key, posterior, start / posterior, end / posterior, num_words)
 
 
 def _with_gaps(network: ConfusionNetwork) -> ConfusionNetwork:
@@ -239,8 +240,10 @@ def _with_gaps(network: ConfusionNetwork) -> ConfusionNetwork:
     for entry in own[network.posterior[own] == 0]:
         place = slice(network.first[bins[entry]], network.first[bins[entry] + 1])
         rest = network.posterior[place] * (network.word[place] != 0)
-        if rest.any():
-            start[entry], end[entry] = (float(times[place] @ rest / rest.sum()) for times in (start, end))
+        before = end[own[own < entry]][-1:].sum()
+        start[entry], end[entry] = (
+            float(times[place] @ rest / rest.sum()) if rest.any() else before for times in (start, end)
+        )
     opens, closes = np.r_[0.0, end[own]], np.r_[start[own], network.num_frames]  # of the gaps between words
     overlap = closes < opens
     opens[overlap] = closes[overlap] = (opens + closes)[overlap] / 2
@@ -254,7 +257,8 @@ def _with_gaps(network: ConfusionNetwork) -> ConfusionNetwork:
 def save(path: Path, networks: Mapping[str, ConfusionNetwork]) -> None:
     """Write confusion networks into one compressed shard, by id.
 
-    Posteriors are kept to 0.05 % of their value and times to 1/16 of a frame.
+    Posteriors are kept to 0.05 % of their value and times to 1/16 of a frame. An hour of clean commands takes 0.1 MB,
+    and 0.25 MB where there are ten times as many arcs.
     """
     parts = list(networks.values())
     costs = [

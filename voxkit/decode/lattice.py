@@ -4,7 +4,7 @@ A lattice has one start state (0) and one final state (the last). An arc carries
 two costs (-log), acoustic and graph (language model and pronunciation), scaled as in the search that made them. Arcs
 are sorted by the state they leave and lead to higher states only, so that one pass over the arrays is a pass over the
 lattice. Word 0, "no word", occurs only where there is nothing to say: as the empty hypothesis, or where a search
-ended in the middle of a word.
+ended in the middle of a word; and on any arc in lattices that others made (`voxkit.decode.kaldi_text`).
 """
 
 from __future__ import annotations
@@ -266,7 +266,8 @@ def save(path: Path, lattices: Mapping[str, Lattice]) -> None:
     """Write lattices into one compressed shard, by id.
 
     Integers are kept as small differences and costs as multiples of 2**-10 (an error of at most 0.0005 in -log), which
-    is what makes the shard small: 0.5 MB per hour of clean commands, up to 9 MB where the network is unsure of itself.
+    is what makes the shard small: 0.5 MB per hour of clean commands (27 arcs a second), 3.6 MB for 380 arcs a second,
+    and up to 9 MB where the network is unsure of itself.
     """
     parts = list(lattices.values())
     columns = {

@@ -17,6 +17,31 @@ from voxkit.train.settings import TrainConfig
 app = typer.Typer(no_args_is_help=True)
 
 
+class NetTraining(TrainConfig):
+    """The training loop's settings, with what suits nets that are small."""
+
+    steps: int | None = Field(600, ge=1, description="length of training [steps]; none: `epochs` decides")
+    lr: float = Field(3e-3, gt=0, le=100, description="highest learning rate")
+    warmup: int = Field(50, ge=0, description="linear rise of the learning rate from 0 [steps]")
+    ema_decay: float = Field(0.99, ge=0, lt=1, description="weight of the past per step, reached after a warm-up")
+    score_every: int = Field(100, ge=1, description="how often the model is scored [score_unit]")
+    score_unit: Literal["epochs", "steps"] = Field("steps", description="what score_every counts")
+    tensorboard: bool = Field(False, description="write scalars for TensorBoard")
+    threads: int = Field(1, ge=0, le=1024, description="CPU threads of one training process; 0: as many as torch likes")
+
+
+class AcousticTraining(NetTraining):
+    """The acoustic net has more to learn."""
+
+    steps: int | None = Field(800, ge=1, description="length of training [steps]; none: `epochs` decides")
+
+
+class HypothesisTraining(NetTraining):
+    """The hypothesis net has learnt early what it can."""
+
+    steps: int | None = Field(400, ge=1, description="length of training [steps]; none: `epochs` decides")
+
+
 class AcousticConfig(Config):
     """The net over the audio of a word and the letters that are claimed for it."""
 
@@ -27,9 +52,7 @@ class AcousticConfig(Config):
     dropout: float = Field(0.3, ge=0, lt=1, description="dropout probability")
     lstm: bool = Field(True, description="an LSTM each way over the frames; otherwise convolutions alone")
     rivals: bool = Field(True, description="hear the strongest other word of the bin too, and learn from it")
-    train: TrainConfig = TrainConfig(
-        steps=500, lr=3e-3, warmup=50, ema_decay=0.99, score_every=100, score_unit="steps", tensorboard=False, threads=1
-    )
+    train: AcousticTraining = AcousticTraining()
     max_duration: float = Field(60.0, gt=0, description="audio in a batch, padding included [s]")
 
 
@@ -41,9 +64,7 @@ class HypothesisConfig(Config):
     hidden: int = Field(32, ge=4, description="width of the layer over a word")
     unknown: float = Field(0.1, ge=0, lt=1, description="share of the words that training hides")
     dropout: float = Field(0.3, ge=0, lt=1, description="dropout probability")
-    train: TrainConfig = TrainConfig(
-        steps=500, lr=3e-3, warmup=50, ema_decay=0.99, score_every=100, score_unit="steps", tensorboard=False, threads=1
-    )
+    train: HypothesisTraining = HypothesisTraining()
     max_words: int = Field(600, ge=1, description="words in a batch, padding included")
 
 
@@ -53,16 +74,7 @@ class NetworkConfig(Config):
     hidden: int = Field(32, ge=2, description="width of the hidden layer")
     dropout: float = Field(0.2, ge=0, lt=1, description="dropout probability")
     max_words: int = Field(512, ge=1, description="words in a batch")
-    train: TrainConfig = TrainConfig(
-        steps=1000,
-        lr=2e-3,
-        warmup=50,
-        ema_decay=0.99,
-        score_every=250,
-        score_unit="steps",
-        tensorboard=False,
-        threads=1,
-    )
+    train: NetTraining = NetTraining()
 
 
 class Data(Config):

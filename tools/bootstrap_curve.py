@@ -42,7 +42,8 @@ class Runs:
             json.loads((self.exp / f"seed{seed}" / name / "chosen" / "summary.json").read_text(encoding="utf-8"))
             for seed in self.seeds
         ]
-        return {"hours": _mean([each["hours"] for each in found]), "ler": _mean([each["label_error_rate"] for each in found])}
+        names = {"hours": "hours", "ler": "label_error_rate"}
+        return {name: _mean([each[key] for each in found]) for name, key in names.items()}
 
 
 def _mean(values: list[float]) -> float:
@@ -122,20 +123,19 @@ def headline(found: dict[str, list[NDArray[np.float64]]], seed: Any, full: Any) 
 
 
 def draw(path: Path, found: dict[str, Any], runs: Runs, args: argparse.Namespace, before: float, after: float) -> None:
-    """Word error rate against hours: the mean of the seeds as a line, the seeds as points."""
+    """Word error rate against hours, means of the seeds; every method sets out from the seed models."""
     picture, axes = new_figure(7.5, 4.6)
-    for value, text in ((before, "transcripts of the seed only"), (after, "transcripts of all")):
-        axes.axhline(value, color=INK, linestyle=":", linewidth=1)
-        axes.annotate(text, (1, value), xycoords=("axes fraction", "data"), ha="right", va="bottom", fontsize=9)
+    axes.axhline(after, color=INK, linestyle=":", linewidth=1)
+    place = {"xycoords": ("axes fraction", "data"), "ha": "right", "va": "bottom"}
+    axes.annotate("all transcripts", (1, after), fontsize=9, **place)
     for method, points in found.items():
-        hours = [runs.labels(f"{method}-{name}")["hours"] * 60 for name in args.hours]
-        colour = COLOURS.get(method)
-        axes.plot(hours, [rate(counts) for counts in points], marker="o", color=colour, label=method, linewidth=2)
-        for x, counts in zip(hours, points, strict=True):
-            axes.plot([x] * len(counts), [rate(one) for one in counts], ".", color=colour, alpha=0.4, markersize=5)
+        minutes = [runs.labels(f"{method}-{name}")["hours"] * 60 for name in args.hours]
+        rates = [before, *(rate(counts) for counts in points)]
+        axes.plot([0, *minutes], rates, marker="o", color=COLOURS.get(method), label=method, linewidth=2)
+    axes.set_xlim(left=0)
     axes.set_xlabel("chosen speech, labelled by the seed model [min]")
-    axes.set_ylabel("word error rate on test [%]")
-    axes.legend(frameon=False)
+    axes.set_ylabel(f"word error rate on test, mean of {len(args.seeds)} seeds [%]")
+    axes.legend(frameon=False, loc="center right")
     axes.spines[["top", "right"]].set_visible(False)
     save_figure(picture, path)
 

@@ -8,7 +8,7 @@ default_seeds="0 1 2"
 
 mini=$data/mini size=(--set hours=1.2 --set vocabulary=1000 --set snr=[5,30] --set clean=0.1)
 settings=(--config "$root/conf/train_am/bootstrap.yaml") decode=(--config "$root/conf/decode/bootstrap.yaml")
-seed_hours=0.035 budgets="0.1 0.3" seed_steps=1200 more_steps=600
+seed_hours=0.035 budgets="0.1 0.3" seed_steps=1200 more_steps=300
 if [ $smoke = yes ]; then
     size=(--set hours=0.1 --set lm_sentences=500)
     settings=(--config "$root/conf/train_am/tiny.yaml")

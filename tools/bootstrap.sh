@@ -4,8 +4,8 @@
 #
 # as stages 3 to 6: a seed model on $seed_hours of TRAIN; it decodes the rest; select-data chooses HOURS of that by each
 # of $methods; it is trained on for $more_steps steps, on the seed's and the chosen utterances, labelled by itself; all are
-# tested. The yardstick is the same with all of TRAIN and its true transcripts.
-# Gives WER against hours (table and picture) and the share of the gap between seed and yardstick that is recovered.
+# tested. The yardsticks are the same with the seed's utterances alone, and with all of TRAIN and its true transcripts.
+# Gives WER against hours (table and picture) and the share of the gap between the yardsticks that is recovered.
 methods="random confidence germ entropy"
 
 # train_and_test FOLDER CUTS SEED [OPTIONS]
@@ -34,6 +34,8 @@ bootstrap() {
         done
         settle
         for seed in $seeds; do
+            beside "$exp/seed$seed/more.log" train_and_test "$exp/seed$seed/more" \
+                "$exp/seed$seed/parts/sample.jsonl.gz" "$seed" "${more[@]}" --init "$exp/seed$seed/seed/am"
             beside "$exp/seed$seed/all.log" train_and_test "$exp/seed$seed/all" "$train" "$seed" \
                 "${more[@]}" --init "$exp/seed$seed/seed/am"
         done

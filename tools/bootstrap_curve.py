@@ -1,9 +1,9 @@
 """Word error rate against hours of machine-labelled speech, for every method of choosing it.
 
-Reads `<exp>/seed<S>/{seed,all,<method>-<hours>}/decode/score.json` and `.../chosen/summary.json`; writes into --out the
-table wer_by_hours.tsv, the picture wer_by_hours.png and scores.txt, whose `%` lines are the recipe's headline.
-Differences between methods come with a 95 % interval: the bootstrap over test speakers, drawn anew for every training
-run (Bisani and Ney 2004).
+Reads `<exp>/seed<S>/{seed,more,all,<method>-<hours>}/decode/score.json` and `.../chosen/summary.json`; writes into --out
+the table wer_by_hours.tsv, the picture wer_by_hours.png and scores.txt, whose `%` lines are the recipe's headline.
+Differences between methods come with a 95 % interval: a bootstrap that draws test speakers (Bisani and Ney 2004), the
+same for all runs of a replication since all were tested on them, and training seeds, the same for all hours.
 """
 
 from __future__ import annotations
@@ -57,13 +57,13 @@ def rate(counts: NDArray[np.float64]) -> float:
 
 
 def interval(one: NDArray[np.float64], other: NDArray[np.float64]) -> tuple[float, float]:
-    """95 % interval of rate(one) - rate(other), (runs, speakers, 2) each, paired by run and speaker."""
+    """95 % interval of rate(one) - rate(other), (hours, seeds, speakers, 2) each, paired by all three."""
     draw = np.random.default_rng(0)
-    runs, speakers = one.shape[:2]
+    _, seeds, speakers, _ = one.shape
     found = []
     for _ in range(REPLICATIONS):
-        picked = draw.integers(speakers, size=(runs, speakers, 1))
-        found.append(rate(np.take_along_axis(one, picked, 1)) - rate(np.take_along_axis(other, picked, 1)))
+        runs = np.ix_(np.arange(len(one)), draw.integers(seeds, size=seeds), draw.integers(speakers, size=speakers))
+        found.append(rate(one[runs]) - rate(other[runs]))
     low, high = np.quantile(found, [0.025, 0.975])
     return float(low), float(high)
 
@@ -79,41 +79,47 @@ def main() -> None:
     args = parser.parse_args()
 
     runs = Runs(args.exp, args.seeds)
-    seed, full = runs.counts("seed"), runs.counts("all")
-    gap = rate(seed) - rate(full)
+    seed, more, full = runs.counts("seed"), runs.counts("more"), runs.counts("all")
     found = {method: [runs.counts(f"{method}-{hours}") for hours in args.hours] for method in args.methods}
 
     rows = [["method", "hours", "label errors %", "WER %", *(f"seed {s}" for s in args.seeds), "gap recovered %"]]
-    rows += [row("transcripts of the seed only", args.seed_hours, None, seed, rate(seed), gap)]
+    between = rate(more), rate(full)
+    rows += [row("seed model", args.seed_hours, None, seed, between)]
+    rows += [row("trained on without more data", args.seed_hours, None, more, between)]
     for method, points in found.items():
         for hours, counts in zip(args.hours, points, strict=True):
             labels = runs.labels(f"{method}-{hours}")
-            rows.append(row(method, labels["hours"], labels["ler"], counts, rate(seed), gap))
-    rows += [row("transcripts of all", None, None, full, rate(seed), gap)]
+            rows.append(row(method, labels["hours"], labels["ler"], counts, between))
+    rows += [row("trained on with all transcripts", None, None, full, between)]
     args.out.mkdir(parents=True, exist_ok=True)
     (args.out / "wer_by_hours.tsv").write_text("".join("\t".join(r) + "\n" for r in rows), encoding="utf-8")
-    (args.out / "scores.txt").write_text("\n".join(headline(found, seed, full)) + "\n", encoding="utf-8")
-    draw(args.out / "wer_by_hours.png", found, runs, args, rate(seed), rate(full))
+    (args.out / "scores.txt").write_text("\n".join(headline(found, between, len(args.seeds))) + "\n", encoding="utf-8")
+    draw(args.out / "wer_by_hours.png", found, runs, args, between)
 
 
 def row(
-    name: str, hours: float | None, errors: float | None, counts: NDArray[np.float64], before: float, gap: float
+    name: str, hours: float | None, errors: float | None, counts: NDArray[np.float64], between: tuple[float, float]
 ) -> list[str]:
     """A line of the table."""
     each = [f"{rate(one):.1f}" for one in counts]
-    recovered = 100 * (before - rate(counts)) / gap if gap else 0.0
     labels = ["" if value is None else f"{value:{form}}" for value, form in ((hours, ".2f"), (errors, ".1f"))]
-    return [name, *labels, f"{rate(counts):.2f}", *each, f"{recovered:.0f}"]
+    return [name, *labels, f"{rate(counts):.2f}", *each, f"{recovered(rate(counts), between):.0f}"]
 
 
-def headline(found: dict[str, list[NDArray[np.float64]]], seed: Any, full: Any) -> list[str]:
+def recovered(value: float, between: tuple[float, float]) -> float:
+    """How far a rate is on the way from the seed's utterances alone to all transcripts [%]."""
+    before, after = between
+    return 100 * (before - value) / (before - after) if before > after else float("nan")
+
+
+def headline(found: dict[str, list[NDArray[np.float64]]], between: tuple[float, float], seeds: int) -> list[str]:
     """Mean word error rates over all budgets and seeds, and what entropy reduction gains over each other method."""
-    joined = {method: np.concatenate(points) for method, points in found.items()}
-    lines = [f"%WER {rate(seed):.2f} [ mean of {len(seed)} seeds ] transcripts of the seed only"]
+    joined = {method: np.stack(points) for method, points in found.items()}
+    lines = [f"%WER {between[0]:.2f} [ mean of {seeds} seeds ] trained on without more data"]
     for method, counts in joined.items():
-        gained = 100 * (rate(seed) - rate(counts)) / max(rate(seed) - rate(full), 1e-9)
-        lines.append(f"%WER {rate(counts):.2f} [ mean of {len(counts)} runs, {gained:.0f} % of the gap ] {method}")
-    lines.append(f"%WER {rate(full):.2f} [ mean of {len(full)} seeds ] transcripts of all")
+        runs, share = counts.shape[0] * counts.shape[1], recovered(rate(counts), between)
+        lines.append(f"%WER {rate(counts):.2f} [ mean of {runs} runs, {share:.0f} % of the gap ] {method}")
+    lines.append(f"%WER {between[1]:.2f} [ mean of {seeds} seeds ] trained on with all transcripts")
     for method, counts in joined.items():
         if method != "entropy":
             low, high = interval(joined["entropy"], counts)
@@ -122,8 +128,9 @@ def headline(found: dict[str, list[NDArray[np.float64]]], seed: Any, full: Any) 
     return lines
 
 
-def draw(path: Path, found: dict[str, Any], runs: Runs, args: argparse.Namespace, before: float, after: float) -> None:
-    """Word error rate against hours, means of the seeds; every method sets out from the seed models."""
+def draw(path: Path, found: dict[str, Any], runs: Runs, args: argparse.Namespace, between: tuple[float, float]) -> None:
+    """Word error rate against hours, means of the seeds; every method sets out from what needs no more data."""
+    before, after = between
     picture, axes = new_figure(7.5, 4.6)
     axes.axhline(after, color=INK, linestyle=":", linewidth=1)
     place = {"xycoords": ("axes fraction", "data"), "ha": "right", "va": "bottom"}

@@ -4,15 +4,20 @@
 #
 # as stages 3 to 7: a recogniser for each of FOLDS groups of TRAIN's speakers, trained on the others; each decodes those
 # that it has not heard, and the first one TEST (cuts are copied into noise by `voxkit cuts add-noise NOISE ...`, if any
-# is given); every system of confidence is trained on the former and judged on the latter, for each of $seeds.
+# is given); every system of confidence is trained on the former and judged on the latter, for each of $seeds. If $lexicon
+# is set, decoding is through a language model of the transcripts that the recogniser was trained on.
 
 # recognise FOLD
 recognise() {
-    local folder=$exp/fold$1
-    voxkit train-am --train "$parts/fold-$1-of-$count/train.jsonl.gz" --lang "$lang" --out "$folder/am" "${settings[@]}"
-    voxkit decode "$folder/am" "$folder/cuts" --graph "$lang" --confusion --out "$folder/decode" "${decode[@]}"
+    local folder=$exp/fold$1 graph=$lang heard=$parts/fold-$1-of-$count/train.jsonl.gz
+    if [ -n "${lexicon:-}" ]; then
+        graph=$folder/lang
+        voxkit make-graph --lexicon "$lexicon" --text "$heard" --order 3 --out "$graph"
+    fi
+    voxkit train-am --train "$heard" --lang "$lang" --out "$folder/am" "${settings[@]}"
+    voxkit decode "$folder/am" "$folder/cuts" --graph "$graph" --confusion --out "$folder/decode" "${decode[@]}"
     if [ "$1" = 1 ]; then
-        voxkit decode "$folder/am" "$exp/test/cuts" --graph "$lang" --confusion --out "$exp/test/decode" "${decode[@]}"
+        voxkit decode "$folder/am" "$exp/test/cuts" --graph "$graph" --confusion --out "$exp/test/decode" "${decode[@]}"
     fi
 }
 

@@ -1,4 +1,4 @@
-"""What each system of confidence is worth: the mean of the seeds' ablation tables, and what the best gains.
+"""What each system of confidence is worth: the mean of the seeds' ablation tables, and what embeddings gain.
 
 Reads `<exp>/seed<S>/confidence/ablation.tsv`; writes systems.tsv and errors.tsv (by kind of error) into --out, and
 scores.txt, whose `%` lines are the recipe's headline. Intervals are those of the seeds' bootstraps over test speakers,
@@ -15,6 +15,7 @@ import numpy as np
 
 MEASURES = {"eer": "EER %", "nce": "NCE %", "aucpr": "AUC-PR %", "ece": "ECE %"}
 KINDS = ("substitutions", "insertions")
+REFERENCE = ("decoder", "logistic", "all")
 Table = dict[tuple[str, str, str], dict[str, float]]
 
 
@@ -57,22 +58,25 @@ def main() -> None:
 
 
 def headline(found: Table, seeds: int) -> list[str]:
-    """The full system with the better of the two classifiers, beside decoder features with logistic regression."""
-    words = found["decoder", "logistic", "all"]
+    """Every system with logistic regression, and how far the best ones are from decoder features alone."""
+    words = found[REFERENCE]
     lines = [f"{words['wrong']:.0f} of {words['words']:.0f} test words are wrong; means of {seeds} seeds"]
-    shown = (("posterior", "logistic"), ("decoder", "logistic"), ("+both", "logistic"), ("+both", "network"))
-    for system, classifier in shown:
-        row = found[system, classifier, "all"]
-        for name in ("EER", "NCE"):
-            value, low, high = (row[f"{name.lower()}{end}"] for end in ("", "_low", "_high"))
-            lines.append(f"%{name} {value:.2f} [ {low:.2f} to {high:.2f}, 95 % ] {system}, {classifier}")
-    for classifier in ("logistic", "network"):
-        row = found["+both", classifier, "all"]
-        for name in ("EER", "NCE"):
-            value, low, high = (row[f"{name.lower()}_change{end}"] for end in ("", "_low", "_high"))
-            against = f"+both, {classifier}, against decoder, logistic [relative]"
-            lines.append(f"%{name}-CHANGE {value:+.1f} [ {low:+.1f} to {high:+.1f}, 95 % ] {against}")
+    for name in ("EER", "NCE"):
+        for system, classifier, kind in found:
+            if kind == "all" and (classifier == "logistic" or system == "+both"):
+                lines.append(line(name, found[system, classifier, kind], "", f"{system}, {classifier}"))
+    for name in ("EER", "NCE"):
+        for classifier in ("logistic", "network"):
+            row = found["+both", classifier, "all"]
+            lines.append(line(f"{name}-CHANGE", row, "_change", f"+both, {classifier}, relative to decoder, logistic"))
     return lines
+
+
+def line(name: str, row: dict[str, float], kind: str, what: str) -> str:
+    """`%EER 17.20 [ 13.80 to 20.33, 95 % ] +both, logistic`"""
+    value, low, high = (row[f"{name.removesuffix('-CHANGE').lower()}{kind}{end}"] for end in ("", "_low", "_high"))
+    sign = "+" if kind else ""
+    return f"%{name} {value:{sign}.2f} [ {low:{sign}.2f} to {high:{sign}.2f}, 95 % ] {what}"
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ default_seeds="0 1 2"
 . "$(dirname "${BASH_SOURCE[0]}")/../../../tools/recipe.sh"
 . "$root/tools/confidence.sh"
 
-an4=$data/an4 folds=4
+an4=$data/an4 lexicon=$data/an4/lexicon.txt folds=4
 settings=(--config "$root/conf/train_am/bootstrap.yaml" --set train.steps=1600)
 decode=(--set search.blank_penalty=1) systems=()
 noise=(--kinds white,pink,babble --snr 10 --snr 15 --snr 20 --clean)

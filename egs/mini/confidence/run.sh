@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # How sure can one be of a recognised word, out of 3000? The embedded corpus in heavy noise: recognisers of one half of
-# the voices decode the other; unseen voices and sentences judge the confidences. Needs nothing but this repository.
+# the voices decode the other; unseen voices and sentences judge the confidences. The language model is one of 20,000
+# sentences, those of both halves among them. Needs nothing but this repository.
 extras=demo
 default_seeds="0"
 . "$(dirname "${BASH_SOURCE[0]}")/../../../tools/recipe.sh"

@@ -106,7 +106,7 @@ class NetworkTask:
         rows = self.rows(self.held_out)
         confidence = model(rows.inputs.to(next(model.parameters()).device)).sigmoid().double().cpu().numpy()
         found = Judged.of(confidence, self.right[self.held_out]).measures()
-        return Score(-found.nce, "NCE", [f"%NCE {found.nce:.2f} %EER {found.eer:.2f}"], {"eer": found.eer})
+        return Score(-found.nce, "-NCE", [f"%NCE {found.nce:.2f} %EER {found.eer:.2f}"], {"eer": found.eer})
 
 
 class NetworkBatches:

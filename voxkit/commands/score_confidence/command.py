@@ -26,6 +26,9 @@ class NetTraining(TrainConfig):
     ema_decay: float = Field(0.99, ge=0, lt=1, description="weight of the past per step, reached after a warm-up")
     score_every: int = Field(100, ge=1, description="how often the model is scored [score_unit]")
     score_unit: Literal["epochs", "steps"] = Field("steps", description="what score_every counts")
+    select: Literal["best", "last"] = Field(
+        "last", description="the weights that are kept; the best would be chosen on the words that they are to judge"
+    )
     tensorboard: bool = Field(False, description="write scalars for TensorBoard")
     threads: int = Field(1, ge=0, le=1024, description="CPU threads of one training process; 0: as many as torch likes")
 

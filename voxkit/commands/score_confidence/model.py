@@ -33,7 +33,7 @@ class Batch:
         lengths: (B,) frames of each.
         counts: (B,) words of each.
         words: (N,) ids of the words.
-        letters: (W, L) letters of the distinct words that are claimed or rivals, 0 behind their end.
+        letters: (W, L) letters of the distinct words that are claimed or rivals, -1 behind their end.
         claimed, rival: (N,) rows of `letters`.
         spans: (N, 2) first frame and end of each word [frames of the features].
         features: (N, D) standardised decoder features.

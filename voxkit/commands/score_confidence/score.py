@@ -48,7 +48,10 @@ class Scored:
         kinds: list[int] = []
         speakers: list[str] = []
         recordings: list[str] = []
-        whole: list[tuple[float, bool]] = []
+        sure: list[float] = []
+        faultless: list[bool] = []
+        voices: list[str] = []
+        sources: list[str] = []
         problems = Problems()
         total = 0
         for where, name, supervision in _supervisions(path):
@@ -63,17 +66,21 @@ class Scored:
                 confidence += np.array(custom[field], dtype=np.float64)[known].tolist()
                 kinds += kind[known].tolist()
                 recording = str(supervision.get("recording_id"))
-                speakers += [str(supervision.get("speaker") or recording)] * int(known.sum())
+                speaker = str(supervision.get("speaker") or recording)
+                speakers += [speaker] * int(known.sum())
                 recordings += [recording] * int(known.sum())
                 if "utterance_confidence" in custom and field == "confidence":
-                    whole.append((float(custom["utterance_confidence"]), right))
+                    sure.append(float(custom["utterance_confidence"]))
+                    faultless.append(right)
+                    voices.append(speaker)
+                    sources.append(recording)
         problems.settle(total)
         if not kinds:
             raise UserError(f"{path}: no recognised words with a reference", fix="decode cuts with transcripts")
         group, self.unit = grouped(speakers, recordings)
         self.kind = np.array(kinds)
         self.words = Judged.of(confidence, self.kind == RIGHT, group)
-        self.whole = Judged.of([sure for sure, _ in whole], [right for _, right in whole])
+        self.whole = Judged.of(sure, faultless, grouped(voices, sources)[0])
 
     def comparison(self, replications: int) -> Comparison:
         return Comparison({"words": self.words}, by_error(self.kind), replications)

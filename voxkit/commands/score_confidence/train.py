@@ -8,7 +8,7 @@ import torch
 
 from voxkit.commands.score_confidence.ablation import DECODER, TABLE, Ablation
 from voxkit.commands.score_confidence.command import TrainConfidence
-from voxkit.commands.score_confidence.trainer import MAY_CHANGE, Trainer, identified
+from voxkit.commands.score_confidence.trainer import Trainer, identified
 from voxkit.errors import Interrupted
 from voxkit.metrics.calibration import lines
 from voxkit.metrics.calibration_plots import det_curve, reliability_diagram
@@ -29,7 +29,7 @@ def run(settings: TrainConfidence, out: Path, ablate: bool) -> None:
     """
     settings = identified(settings)
     torch.set_num_threads(1)
-    with listening() as signals, RunDir.open(out, "score-confidence train", settings, MAY_CHANGE) as run:
+    with listening() as signals, RunDir.open(out, "score-confidence train", settings) as run:
         wanted = [BUNDLE, *([SCORES] if settings.data.dev else []), *([TABLE] if ablate else [])]
         if all((run.path / name).exists() for name in wanted):
             say(f"{out}: complete, nothing to do")

@@ -37,12 +37,8 @@ from voxkit.errors import UserError
 from voxkit.progress import say
 from voxkit.rundir import RunDir, digest
 from voxkit.train.loop import BUNDLE, fit
-from voxkit.train.settings import RESUMABLE
 
 HELD_OUT = 0.1  # of the words, by speaker: what the network is stopped by
-MAY_CHANGE = tuple(
-    key.replace("train.", f"{net}.train.") for net in ("acoustic_net", "hypothesis_net", "network") for key in RESUMABLE
-)
 
 
 def identified(settings: TrainConfidence) -> TrainConfidence:
@@ -102,7 +98,7 @@ class Trainer:
         task = EmbeddingTask(config, self.assets, self.reader, heard, held_out)
         part = self.settings.acoustic_net if kind == "acoustic" else self.settings.hypothesis_net
         say(f"{kind} net {fold + 1} of {self.settings.folds}: learns from {len(heard)} utterances")
-        with RunDir.open(self.out / kind / str(fold + 1), f"score-confidence {kind}", config, MAY_CHANGE) as run:
+        with RunDir.open(self.out / kind / str(fold + 1), f"score-confidence {kind}", config) as run:
             path = fit(task, part.train, run)
         make = acoustic_net if kind == "acoustic" else hypothesis_net
         net: AcousticNet | HypothesisNet = make(self.settings, self.vocabulary)
@@ -156,7 +152,7 @@ class Trainer:
         task = NetworkTask(settings, self.assets, inputs, right, tenth == 0)
         say(f"network of {name}: learns from {len(task.heard)} words")
         config = task.config
-        with RunDir.open(self.out / "network" / name, "score-confidence network", config, MAY_CHANGE) as run:
+        with RunDir.open(self.out / "network" / name, "score-confidence network", config) as run:
             path = fit(task, settings.network.train, run)
         network = task.model()
         network.load_state_dict(load_file(path / bundle.WEIGHTS), strict=True)

@@ -37,4 +37,12 @@ if stage 4 "Decode and score"; then
     done
 fi
 
-finish $(for seed in $seeds; do echo "$exp/seed$seed/decode/scores.txt"; done)
+if stage 5 "Decode by minimum Bayes risk"; then
+    for seed in $seeds; do
+        voxkit decode "$exp/seed$seed/am" "$an4/cuts_test.jsonl.gz" --graph "$lang" --out "$exp/seed$seed/mbr" \
+            "${decode[@]}" --method mbr --plot "$shown"
+    done
+    picture "$exp/seed${seeds%% *}/mbr/plots/$shown.png" 5_confusion_network
+fi
+
+finish $(for seed in $seeds; do echo "$exp/seed$seed/decode/scores.txt" "$exp/seed$seed/mbr/scores.txt"; done)

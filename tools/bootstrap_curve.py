@@ -1,9 +1,9 @@
 """Word error rate against hours of machine-labelled speech, for every method of choosing it.
 
 Reads `decode/score.json` in `<exp>/seed<S>/{seed,more,all,<method>-<hours>}` and `chosen/summary.json` in the latter;
-writes into --out the table wer_by_hours.tsv, the picture wer_by_hours.png and scores.txt, whose `%` lines are the headline.
-Differences between methods come with a 95 % interval: a bootstrap that draws test speakers (Bisani and Ney 2004), the
-same for all runs of a replication since all were tested on them, and training seeds, the same for all hours.
+writes into --out the table wer_by_hours.tsv, the picture wer_by_hours.png and scores.txt, whose `%` lines are the
+headline. Differences between methods come with a 95 % interval: a bootstrap that draws test speakers (Bisani and Ney
+2004), the same for all runs of a replication since all were tested on them, and training seeds, the same for all hours.
 """
 
 from __future__ import annotations

@@ -122,7 +122,11 @@ def select_data(
     ] = None,
     labelled_decode: Annotated[
         Path | None,
-        typer.Option("--labelled-decode", help="Decode of labelled cuts: evidence of a kind.", show_default=False),
+        typer.Option(
+            "--labelled-decode",
+            help="Decode (--confusion) of --labelled: how often the recogniser takes one word for another.",
+            show_default=False,
+        ),
     ] = None,
     min_confidence: Annotated[
         float | None, typer.Option("--min-confidence", help="Leave out what is less sure.", show_default=False)

@@ -2,15 +2,33 @@
 
 After Chen and Leutnant, "Acoustic model bootstrapping with semi-supervised learning" (Interspeech 2019), as far as a
 summary of it tells: at every position the two most probable words are taken, other data support or contradict the
-estimate, and what counts is how far the entropy falls. The formulas are this project's own reading of that:
+estimate, and what counts is how far the entropy falls. The formulas are this project's own reading of that. For a
+bin whose label has the share p of what the label and its rival have together, within [1 - ceiling, ceiling]:
 
-    p_new = (m p + n+) / (m + n+ + n-)             n+, n-: neighbours for and against, each by likeness * certainty
-    gain  = H(p) - H(p_new)                        of every bin; H is `evidence.uncertainty`
-    score = sum of gain / duration - lambda * E    E: expected wrong words in a word of the hypothesis
+    p_new = (m p + n+) / (m + n+ + n-)    n+, n-: sums of likeness * certainty of the neighbours for and against it
+    gain  = H(p) - H(p_new)               H is `evidence.uncertainty`
+    worth = gain * enough / (enough + r)  if gain > 0, else gain; r: sum of likeness of neighbours labelled or chosen
 
-An utterance whose gains add up to less than 0 is contradicted, and never chosen. A positive gain counts
-enough / (enough + r) of itself, where r is the weight of like bins that were labelled or chosen before, so that the
-next block looks elsewhere. A bin that was chosen counts with its p_new from then on, in place of its p.
+and for an utterance with E expected wrong words (`EntropyReduction.expected_errors`):
+
+    score = sum of worth / seconds - lambda E / words
+
+The factor with r makes the next block look elsewhere. It lowers gains only: having chosen the like of a bin before
+takes nothing from what speaks against its label.
+
+An utterance is refused, and never chosen, if its gains (not their worth) add up to less than 0: then the pool
+contradicts more than it confirms, which must not hang on what was chosen before. With `least`, it is also refused if
+sum of gain / seconds - lambda E / words is below that. A negative score by itself refuses nothing: the utterance
+comes late, and is taken if the budget is not filled by then.
+
+The certainty of a neighbour is p in the pool and 1 if it is labelled. From the block in which it was chosen it is
+max(p, p_new): the label is trained on as it stands, so what confirmed it adds to its weight, and what contradicted it,
+in an utterance that was worth choosing all the same, takes none away.
+
+Labelled data that is known by transcripts alone gives bins of the pair {word, no word} at the highest odds. Such bins
+say nothing about bins that two words contest. A decode of these cuts (`--labelled-decode`) gives bins with the
+recogniser's rivals at the recogniser's odds, and with the labels of the transcripts: the only bins that tell how often
+a label at such odds is right. They tell most if that recogniser was not trained on the cuts.
 """
 
 from __future__ import annotations

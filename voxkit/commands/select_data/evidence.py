@@ -9,6 +9,14 @@ z being the log odds of the pair's first word against its second, rounded to ste
 with the same word, and contradicts it otherwise. A pair in fewer than `rare` bins also hears the bins of all other
 pairs whose words differ in the same two phones, by k = back_off * any * exp(-beta |z - z'|).
 
+z has a sign, so a bin that is sure of either word counts little for one with even odds (0.03 at 49 to 1, with beta 1),
+and bins that are sure of different words count next to nothing for each other. This is meant: z stands for what the
+recogniser heard, and where it is sure of the other word, the sound is another one. Evidence is how like sounds are
+labelled. The price: labels of the pool mostly follow the sign of z, so bins with the same label are nearer to each
+other than to those with the other one, contradiction comes from bins about as unsure, and words that are surely and
+repeatedly mistaken confirm each other. Only bins whose labels come from elsewhere, those of a decode of labelled cuts,
+contradict a label that the recogniser is sure of.
+
 The kernel is a sum of products, so sums over neighbours need no pairs: for each facet (any, left, ...) bins are
 counted by (pair, facet's value, label, step), the counts are smoothed along the steps by a small matrix, and every bin
 reads its cell. N bins cost O(N log N) to index, once, and O(N S) for each pass over S steps (some 16).

@@ -11,20 +11,15 @@ from numpy.typing import NDArray
 from voxkit.commands.select_data.choose import Choice, Method
 from voxkit.commands.select_data.entropy import EntropyReduction
 from voxkit.commands.select_data.pool import Pool
+from voxkit.metrics.plots import GREEN, GREY, INK, RED, new_figure, save_figure
 
-GREEN, RED, GREY, INK = "#2a7f62", "#c0392b", "#b7c0c9", "#22303c"
 MOST, PAIRS = 20_000, 18  # points and word pairs that are drawn
 
 
 def draw(path: Path, method: str, pool: Pool, choice: Choice, allowed: NDArray[np.bool_], scorer: Method) -> None:
     """Score against confidence, chosen ones in colour; beside it what entropy reduction did to the commonest pairs of
     words, or for other methods the durations of what was chosen."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(13, 5), layout="constrained")
-    FigureCanvasAgg(figure)
-    left, right = figure.subplots(1, 2)
+    figure, (left, right) = new_figure(13, 5, ncols=2)
     for panel in (left, right):
         panel.spines[["top", "right"]].set_visible(False)
     _scores(left, method, pool, choice, allowed)
@@ -32,9 +27,7 @@ def draw(path: Path, method: str, pool: Pool, choice: Choice, allowed: NDArray[n
         _pairs(right, scorer, choice)
     else:
         _durations(right, pool, choice)
-    temporary = path.with_suffix(".tmp.png")
-    figure.savefig(temporary, dpi=100)
-    temporary.replace(path)
+    save_figure(figure, path)
 
 
 def _scores(panel: Any, method: str, pool: Pool, choice: Choice, allowed: NDArray[np.bool_]) -> None:

@@ -207,6 +207,9 @@ def test_join_keeps_all_and_refuses_ids_that_occur_twice(corpus: Path, tmp_path:
     parts = [tmp_path / "out" / name for name in ("rest.jsonl.gz", "sample.jsonl.gz")]
     joined = join(parts, tmp_path / "joined")
     assert read(joined) == [cut for part in parts for cut in read(part)]
+    assert join(parts, tmp_path / "joined") == joined
+    with pytest.raises(UserError, match="cuts"):
+        join(parts[::-1], tmp_path / "joined")
     refused = voxkit("join", corpus, parts[0], "--out", tmp_path / "twice")
     assert refused.returncode == 2
     assert all(f"  {name}  also at {corpus}:" in refused.stderr for name in ids(parts[0]))

@@ -20,7 +20,8 @@ def join(cuts: Sequence[Path], out: Path) -> Path:
         UserError: lines with problems, every one of them named: broken, no cut, or with an id that came before.
     """
     files = manifest_files(cuts)
-    with output(out, "cuts join", {"cuts": digests(files)}, resumable=False) as place:
+    spec = {"cuts": [f"{file} {content}" for file, content in digests(files).items()]}  # a list: the order counts
+    with output(out, "cuts join", spec, resumable=False) as place:
         if not place.done:
             problems = Problems()
             durations = [duration_of(cut) for _, cut in checked(files, problems)]

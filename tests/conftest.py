@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-settings.register_profile("unhurried", deadline=None)  # a busy machine is no failure
+# Tests judge what is computed, not how fast: the first example of a test may import and compile for seconds, which
+# hypothesis would call a failure.
+settings.register_profile("unhurried", deadline=None)
 settings.load_profile("unhurried")
 
 

@@ -13,6 +13,7 @@ noise=(--kinds white,pink,babble --snr 10 --snr 15 --snr 20 --clean)
 if [ $smoke = yes ]; then
     folds=2 settings=(--config "$root/conf/train_am/tiny.yaml" --set train.steps=60) noise=(--kinds white --snr 20)
     systems=(--config "$root/conf/score_confidence/tiny.yaml")
+    decode=(--set search.acoustic_scale=0.3 --set search.blank_penalty=6) # words, right or wrong, from next to nothing
 fi
 
 if stage 1 "Prepare the corpus"; then

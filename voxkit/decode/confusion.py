@@ -21,12 +21,14 @@ from voxkit.decode import shards
 from voxkit.decode.alignment import TIE, by_level, step
 from voxkit.decode.lattice import Doubles, Ints, Lattice
 from voxkit.decode.shards import joined
+from voxkit.errors import UserError
 
 Floats = NDArray[np.float32]
 
 FORMAT = 1
 DELTA = 1e-5  # what it costs more to insert a word than to put it into an empty bin, so that every word finds a bin
 _MOST_ROUNDS = 50  # two or three are usual
+_CELL_BYTES, _MOST_BYTES = 40, 4e9  # of an arc at a position of the hypothesis, and of all of them
 _SUBFRAMES = 16  # times are stored in so many parts of a frame
 _COST_STEPS, _LARGEST_COST = 1024, 32000
 
@@ -87,16 +89,24 @@ class ConfusionNetwork:
         return np.flatnonzero((bins % 2 == 1) & (self.word == around(self.hypothesis)[bins]))
 
 
-def confusion_network(lattice: Lattice, mbr: bool = True, floor: float = 1e-5) -> ConfusionNetwork:
+def confusion_network(
+    lattice: Lattice, mbr: bool = True, floor: float = 1e-5, words: Sequence[int] | None = None
+) -> ConfusionNetwork:
     """The confusion network of a lattice.
 
+    Time and memory grow with arcs times words, so with the square of an utterance's length: 20 to 40 bytes for each
+    of A (2Q + 2) cells, with A arcs and Q words in the hypothesis. 400 words with 50 arcs each take 0.4 to 0.7 GB.
+
     Args:
-        mbr: whether to go from the best path to the hypothesis of minimum Bayes risk; otherwise the best path is the
-            hypothesis.
+        mbr: whether to go on from `words` to the hypothesis of minimum Bayes risk; otherwise they are the hypothesis.
         floor: words of lower posterior are left out of their bin.
+        words: (Q,) ids to build the network around; those of the best path if none are given.
+
+    Raises:
+        UserError: it might take more than 4 GB.
     """
     passes = _Passes(lattice)
-    words = list(lattice.best_path().words)
+    words = list(lattice.best_path().words if words is None else words)
     found = passes.align(words)
     for _ in range(_MOST_ROUNDS if mbr else 0):
         better = found.best()
@@ -110,7 +120,11 @@ def confusion_network(lattice: Lattice, mbr: bool = True, floor: float = 1e-5) -
 
 
 def risk(lattice: Lattice, words: Sequence[int]) -> float:
-    """The expected number of errors of a word sequence, or slightly more: an upper bound (see the module)."""
+    """The expected number of errors of a word sequence, or slightly more: an upper bound (see the module).
+
+    Raises:
+        UserError: it might take more than 4 GB (see `confusion_network`).
+    """
     return _Passes(lattice).align(words).risk
 
 
@@ -188,10 +202,17 @@ class _Passes:
         Positions 0..B say how many bins lie behind. An arc that leads from state s to n with word w comes to
         position b from position b - 1 at s (the word lies in bin b - 1), from b at s (it is inserted between bins),
         or from its own position b - 1 (that bin is left empty).
+
+        Raises:
+            UserError: arcs times positions are too many for the memory.
         """
         bins = around(words)
         emptied = np.r_[0.0, np.cumsum(bins != 0)]
         positions = len(emptied)
+        size = _CELL_BYTES * len(self.src) * positions
+        if size > _MOST_BYTES:
+            what = f"to align {len(self.src)} arcs with {len(words)} words takes up to {size / 1e9:.1f} GB"
+            raise UserError(what, fix="decode shorter cuts, or with a narrower search.lattice_beam")
         inserted = np.where(self.word != 0, 1 + DELTA, 0.0)[:, None]
         distance = np.zeros((self.num_states, positions))  # the paper's alpha'
         distance[0] = emptied

@@ -170,13 +170,21 @@ class Recogniser:
         return Recognised(cut_id, timed, None if self.method == "greedy" else lattice)
 
     def _with_confusion(self, found: Recognised) -> Recognised:
-        """Add the confusion network and the posteriors of the best hypothesis; that of least risk, if asked for."""
+        """Add the confusion network and the posteriors of the best hypothesis; that of least risk, if asked for.
+
+        Raises:
+            UserError: a lattice and a hypothesis that are too long for the memory.
+        """
         if found.lattice is None:
             raise TypeError("confusion networks come from lattices")
         mbr = self.method == "mbr"
-        network = confusion_network(found.lattice, mbr)
-        posteriors, starts, ends = network.spoken()
         best = found.hypotheses[0]
+        said = [self.lang.word_ids[word] for word in best.words]
+        try:
+            network = confusion_network(found.lattice, mbr, words=said)
+        except UserError as error:
+            raise UserError(f"{found.id}: no confusion network: {error.message}", fix=error.fix) from error
+        posteriors, starts, ends = network.spoken()
         if mbr:  # its costs are those of the path that has these words, or most of them
             ids = network.hypothesis.tolist()
             near = oracle(found.lattice, ids).path

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from voxkit import bundle
 from voxkit.commands.decode import picture, results
 from voxkit.commands.decode.command import Decode, TuneConfig, decode
-from voxkit.commands.decode.recognise import Recognised, Timed
+from voxkit.commands.decode.recognise import Recognised, Recogniser, Timed
 from voxkit.commands.decode.task import Job, run, run_tune
 from voxkit.commands.decode.tune import Grid
 from voxkit.commands.make_graph.command import MakeGraph
@@ -34,10 +34,12 @@ from voxkit.data.feature_config import FeatureConfig
 from voxkit.data.features import Extractor
 from voxkit.data.lang import Lang
 from voxkit.data.manifests import open_cuts, write_cuts
-from voxkit.decode import confusion, lattice
+from voxkit.decode import confusion, kaldi_text, lattice
 from voxkit.decode.confusion import risk
 from voxkit.decode.folder import CONFUSION, LATTICES, DecodeFolder, shard_files
+from voxkit.decode.lattice import Lattice
 from voxkit.errors import DataError, UserError
+from voxkit.nn.k2_package import load_k2
 
 LEXICON = "one w n\ntwo t u\ntoo t u\nten t e n\nnet n e t\n"
 SENTENCES = ["one two", "ten net one", "two too two", "net", "one one ten", "two net"]
@@ -217,6 +219,67 @@ def test_confusion_networks_and_the_posterior_of_each_word(
         elif words and found.confusion.best() == found.confusion.hypothesis.tolist():
             assert risk(found.lattice, found.confusion.best()) <= risk(found.lattice, found.lattice.best_path().words)
     assert doubts > 0
+
+
+@pytest.mark.usefixtures("hearing")
+def test_the_network_lies_around_the_hypothesis_where_paths_tie(exp: Path, lang: Lang) -> None:
+    """Two paths cost the same to the last bit: which one is the best path depends on how one looks for it."""
+    made = Lattice.build(3, 9, [0, 0, 1], [1, 2, 2], [1, 2, 3], [0, 0, 4], [4, 9, 9], [0.0, 1.0, 1.0], [0.0] * 3)
+    assert made.best_path().words != made.nbest(2)[0].words
+    recogniser = Recogniser(exp, lang.path, build(Decode, None, None, method="nbest", nbest=2, confusion=True))
+    found = recogniser._with_confusion(recogniser._recognise("utt", made))
+    best = found.hypotheses[0]
+    assert found.confusion is not None
+    assert [lang.words[word] for word in found.confusion.hypothesis] == best.words
+    assert best.posteriors == [0.5] * len(best.words)
+
+
+@pytest.mark.usefixtures("hearing")
+def test_a_network_too_large_for_the_memory_names_the_cut(
+    exp: Path, cuts: Path, lang: Lang, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(confusion, "_MOST_BYTES", 100)
+    with pytest.raises(UserError, match=r"utt\d: no confusion network: to align \d+ arcs with \d+ words") as error:
+        run(job(exp, cuts, lang.path, confusion=True), tmp_path / "out", None, merge=False, plot=[])
+    assert "shorter cuts" in error.value.fix
+
+
+@pytest.mark.usefixtures("hearing")
+def test_k2_reads_what_kaldi_reads(exp: Path, cuts: Path, lang: Lang, tmp_path: Path) -> None:
+    try:
+        load_k2()
+    except UserError as error:
+        pytest.skip(error.message)
+    for backend in ("kaldi", "k2"):
+        run(job(exp, cuts, lang.path, backend=backend, confusion=True), tmp_path / backend, None, merge=False, plot=[])
+    one, two = (read(tmp_path / backend) for backend in ("kaldi", "k2"))
+    assert {name: text for name, (text, _) in one.items()} == {name: text for name, (text, _) in two.items()}
+    for name, (_, score) in one.items():
+        assert two[name][1] == pytest.approx(score, abs=0.01)
+    for found in DecodeFolder.open(tmp_path / "k2", lattices=True, confusion=True):
+        assert found.lattice is not None
+        assert [lang.words[word] for word in found.lattice.best_path().words] == found.supervision["text"].split()
+
+
+@pytest.mark.usefixtures("hearing")
+def test_lattices_for_kaldi_may_be_had_of_a_finished_folder(
+    exp: Path, cuts: Path, lang: Lang, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    work, out = job(exp, cuts, lang.path), tmp_path / "out"
+    run(work, out, None, merge=False, plot=[])
+    assert not (out / "kaldi").exists()
+    run(work, out, None, merge=False, plot=[], kaldi=True)
+    assert f"lattices for Kaldi: {out / 'kaldi'}" in capsys.readouterr().err
+    shards = shard_files(out, LATTICES)
+    assert sorted(path.name for path in (out / "kaldi").iterdir()) == sorted(f"lat.{path.stem}.gz" for path in shards)
+    for shard in shards:
+        written = kaldi_text.read(out / "kaldi" / f"lat.{shard.stem}.gz", outside=(kaldi_text.OUTSIDE,))
+        known = lattice.load(shard)
+        assert list(written) == list(known)
+        for name, found in written.items():
+            assert (found.num_frames, found.num_arcs) == (known[name].num_frames, known[name].num_arcs)
+            assert found.best_path().words == known[name].best_path().words
+            assert found.total_score() == pytest.approx(known[name].total_score(), abs=1e-3)
 
 
 @pytest.mark.usefixtures("hearing")
@@ -508,6 +571,8 @@ def test_a_graph_of_other_tokens_is_refused(exp: Path, cuts: Path, lang: Lang, t
         ({"exp": Path("a"), "inputs": [Path("b")], "confusion": True, "graph": Path("c")}, "--confusion needs --out"),
         ({"exp": Path("a"), "inputs": [Path("b")], "method": "mbr", "nbest": 4}, "does not go with the method mbr"),
         ({"exp": Path("a"), "inputs": [Path("b")], "shard": "1/2"}, "needs --out"),
+        ({"exp": Path("a"), "inputs": [Path("b")], "graph": Path("c"), "kaldi": True}, "--kaldi needs --out"),
+        ({"exp": Path("a"), "inputs": [Path("b")], "out": Path("c"), "kaldi": True}, "without a graph makes none"),
         ({"exp": Path("a"), "inputs": [Path("b")], "plot": ["x"]}, "needs --out"),
         ({"exp": Path("a"), "inputs": [Path("b")], "out": Path("c"), "tune": True}, "needs a graph"),
         ({"exp": Path("a"), "inputs": [Path("b")], "method": "best"}, "method"),

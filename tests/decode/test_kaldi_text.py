@@ -99,7 +99,7 @@ def test_a_compact_lattice_comes_back(tmp_path_factory: pytest.TempPathFactory, 
 
 @given(small_lattices())
 def test_the_paths_of_a_lattice_of_frames_come_back(tmp_path_factory: pytest.TempPathFactory, lattice: Lattice) -> None:
-    path = tmp_path_factory.mktemp("kaldi") / "lat.txt"
+    path = tmp_path_factory.mktemp("kaldi") / "lat.gz"
     names = ["<eps>", "a", "b", "c"]
     kaldi_text.write(path, {"utt": lattice, "none": Lattice.empty(2)}, names, compact=False)
     read = kaldi_text.read(path, names, outside=(OUTSIDE,))
@@ -162,3 +162,10 @@ def test_a_state_has_one_time() -> None:
 def test_arcs_of_no_probability_are_left_out(tmp_path: Path) -> None:
     (tmp_path / "lat.txt").write_text("u\n0 1 5 1,2,3\n0 1 6 Infinity,2,3\n1 Infinity,Infinity,\n1 2 7 0,0,4\n2\n")
     assert spoken(kaldi_text.read(tmp_path / "lat.txt")["u"]) == [((5, 7), 1.0, 2.0)]
+
+
+@pytest.mark.parametrize("name", ["two words", "", " first"])
+def test_ids_that_an_archive_cannot_have_are_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(UserError, match=f"cannot have the id '{name}'"):
+        kaldi_text.write(tmp_path / "lat.txt", {"u": Lattice.empty(1), name: Lattice.empty(1)})
+    assert not (tmp_path / "lat.txt").exists()

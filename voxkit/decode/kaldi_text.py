@@ -11,7 +11,8 @@ empty line ends it. A transition-id is one frame, so that a state's time is the 
 Kaldi's acoustic costs are unscaled: `read(path)["utt"].scale(acoustic=0.1)` is what a search with
 `--acoustic-scale=0.1` saw. Ours are scaled as in the search. We know no transition-ids; written are `INSIDE` for a
 frame of a word and `OUTSIDE` for one between words. Read with `outside=(OUTSIDE,)`, a lattice that was written in the
-compact form is the same again, and one in the other form has the same paths.
+compact form is the same again, and one in the other form has the same paths. `voxkit
+decode --kaldi` writes the compact form; reading is for those who program.
 """
 
 from __future__ import annotations
@@ -100,17 +101,22 @@ def read(path: Path, words: Sequence[str] | None = None, outside: Collection[int
 def write(
     path: Path, lattices: Mapping[str, Lattice], words: Sequence[str] | None = None, compact: bool = True
 ) -> None:
-    """Write a text archive.
+    """Write a text archive (compressed if it ends in `.gz`).
 
     Args:
         words: the word table, to write names instead of ids.
         compact: the second form, not the first.
 
     Raises:
+        UserError: an id with a blank in it.
         ValueError: a word that ends after another from the same state begins.
     """
+    for name in lattices:
+        if name.split() != [name]:
+            raise UserError(f"{path}: Kaldi's archives cannot have the id {name!r}", fix="rename it: without blanks")
     blocks = (f"{name} \n{''.join(_rows(lattice, words, compact))}\n" for name, lattice in lattices.items())
-    write_atomic(path, "".join(blocks))
+    data = "".join(blocks).encode()
+    write_atomic(path, gzip.compress(data, mtime=0) if path.suffix == ".gz" else data)
 
 
 def _blocks(path: Path) -> Iterator[tuple[int, str, Rows]]:

@@ -73,6 +73,9 @@ def decode(
     confusion: Annotated[
         bool, typer.Option("--confusion", help="Write confusion networks and the posterior of each word.")
     ] = False,
+    kaldi: Annotated[
+        bool, typer.Option("--kaldi", help="Write the lattices as Kaldi's text too, also of a finished OUT.")
+    ] = False,
     tune: Annotated[
         bool, typer.Option("--tune", help="Find the scales that suit CUTS (a dev set); writes OUT/decode.yaml.")
     ] = False,
@@ -105,6 +108,9 @@ def decode(
     and as the score of its time. The networks lie around the best path; --method mbr moves on to the words of minimum
     Bayes risk (Xu, Povey, Mangu, Zhu 2011), which are then the hypothesis.
 
+    --kaldi writes kaldi/lat.1.gz and so on beside lattices/: CompactLattices as text, with the word ids of words.txt
+    and acoustic costs scaled as in the search. Kaldi's tools read "ark:gunzip -c OUT/kaldi/lat.*.gz |".
+
     [bold]Examples[/bold]
 
       voxkit decode exp/am recording.wav --graph exp/lang
@@ -125,7 +131,7 @@ def decode(
         return
     if nbest is not None and settings.method != "nbest":
         raise UserError(f"--nbest does not go with the method {settings.method}", fix="leave out --method")
-    _consistent(exp, inputs, graph, out, settings, (tune, merge, shard, plot))
+    _consistent(exp, inputs, graph, out, settings, (tune, merge, shard, plot, kaldi))
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ.setdefault(name, "1")  # one core a process; read when numpy and torch are imported
     from voxkit.commands.decode.task import Job, run, run_tune
@@ -138,7 +144,7 @@ def decode(
             raise UserError("--tune without --out", fix="name a folder for decode.yaml: --out DIR")
         run_tune(job, out)
     else:
-        run(job, None if out is None else shard_out(out, shard), shard, merge, plot or [])
+        run(job, None if out is None else shard_out(out, shard), shard, merge, plot or [], kaldi)
 
 
 def _consistent(
@@ -147,10 +153,10 @@ def _consistent(
     graph: Path | None,
     out: Path | None,
     settings: Decode,
-    extra: tuple[bool, bool, str | None, list[str] | None],
+    extra: tuple[bool, bool, str | None, list[str] | None, bool],
 ) -> None:
     """Refuse what does not go together, before anything slow happens."""
-    tune, merge, shard, plot = extra
+    tune, merge, shard, plot, kaldi = extra
     if exp is None or not inputs:
         raise UserError(f"decode needs {'EXP' if exp is None else 'cuts or audio files'}", fix="voxkit decode --help")
     if settings.confusion and settings.method == "greedy":
@@ -159,8 +165,12 @@ def _consistent(
         wanted = "--tune" if tune else "--confusion" if settings.confusion else f"the method {settings.method}"
         instead = "" if settings.confusion else ", or use greedy"
         raise UserError(f"{wanted} needs a graph", fix=f"give --graph DIR (voxkit make-graph makes it){instead}")
-    if out is None and (merge or shard or plot or settings.confusion):
-        name = "--merge" if merge else "--shard" if shard else "--plot" if plot else "--confusion"
+    if kaldi and (tune or graph is None or settings.method == "greedy"):
+        instead = "--tune" if tune else "a search without a graph" if graph is None else "the method greedy"
+        raise UserError(f"--kaldi writes lattices, and {instead} makes none", fix="leave out one of them")
+    if out is None and (merge or shard or plot or kaldi or settings.confusion):
+        given = {"--merge": merge, "--shard": shard, "--plot": plot, "--kaldi": kaldi, "--confusion": True}
+        name = next(name for name, value in given.items() if value)
         raise UserError(f"{name} needs --out", fix="name a folder for results")
     if merge and shard:
         raise UserError("--merge joins the parts of all shards; --shard does one", fix="give one of them")

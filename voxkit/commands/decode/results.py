@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from voxkit.commands.decode.oracle import oracle_errors
 from voxkit.commands.decode.recognise import Recognised, Timed
 from voxkit.data.manifests import open_cuts, read_lines, write_cuts
+from voxkit.decode import kaldi_text, lattice
 from voxkit.decode.folder import CONFUSION, FRAME_SHIFT, HYPOTHESES, LATTICES, REJECTED, WORDS, shard_files
 from voxkit.errors import UserError
 from voxkit.metrics.report import Report, Scored
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from lhotse.cut import Cut
 
 SHARDED = (LATTICES, CONFUSION)
+KALDI = "kaldi"
 
 
 def with_hypothesis(cut: Cut, found: Recognised) -> Cut:
@@ -129,6 +131,18 @@ def merge(folders: Sequence[Path], folder: Path) -> None:
     rejected = [path.read_bytes() for part in folders if (path := part / REJECTED).exists()]
     if rejected:
         write_atomic(folder / REJECTED, b"".join(rejected))
+
+
+def write_kaldi(folder: Path) -> Path:
+    """Write the lattices of a finished folder as Kaldi's text too, a shard at a time; where they lie.
+
+    Raises:
+        UserError: a cut's id that Kaldi's archives cannot have.
+    """
+    (folder / KALDI).mkdir(exist_ok=True)
+    for shard in shard_files(folder, LATTICES):
+        kaldi_text.write(folder / KALDI / f"lat.{shard.stem}.gz", lattice.load(shard))
+    return folder / KALDI
 
 
 def _all_cuts(folders: Sequence[Path]) -> Iterator[dict[str, Any]]:

@@ -88,8 +88,12 @@ class Job:
         }
 
 
-def run(job: Job, out: Path | None, shard: str | None, merge: bool, plot: Sequence[str]) -> None:
+def run(job: Job, out: Path | None, shard: str | None, merge: bool, plot: Sequence[str], kaldi: bool = False) -> None:
     """Decode into `out`, or to stdout; print scores and the real-time factor.
+
+    Args:
+        plot: ids of cuts to draw.
+        kaldi: whether to write the lattices as Kaldi's text too. Like pictures, they may be had of a finished `out`.
 
     Raises:
         DataError: more than `max_bad` of the cuts are bad; nothing is left behind.
@@ -114,6 +118,8 @@ def run(job: Job, out: Path | None, shard: str | None, merge: bool, plot: Sequen
     print((out / SCORES).read_text(encoding="utf-8"), end="")
     for cut_id in plot:
         say(f"picture: {picture.draw(out, cut_id, job.normaliser)}")
+    if kaldi:
+        say(f"lattices for Kaldi: {results.write_kaldi(out)}")
     say(f"hypotheses: {out / HYPOTHESES}")
 
 

@@ -8,9 +8,11 @@ import yaml
 from voxkit.data.manifests import write_cuts
 from voxkit.decode import confusion, lattice
 from voxkit.decode.confusion import confusion_network
-from voxkit.decode.folder import CONFUSION, FRAME_SHIFT, HYPOTHESES, LATTICES, WORDS, DecodeFolder
+from voxkit.decode.folder import CONFUSION, FRAME_SHIFT, HYPOTHESES, LATTICES, WORDS, DecodeFolder, open_all
 from voxkit.decode.lattice import Lattice
 from voxkit.errors import UserError
+
+TEXTS = ["one", "two", "one", "two", "one"]
 
 
 def said(word: int) -> Lattice:
@@ -21,8 +23,8 @@ def said(word: int) -> Lattice:
 def results(tmp_path: Path) -> Path:
     """Five cuts, in shards of two, two and one."""
     folder = tmp_path / "test"
-    cuts = [{"id": f"utt{i}", "supervisions": [{"id": f"utt{i}", "text": "one"}]} for i in range(4)]
-    cuts.append({"id": "utt4", "tracks": [{"cut": {}}, {"cut": {"supervisions": [{"text": "two"}]}}]})
+    cuts = [{"id": f"utt{i}", "supervisions": [{"id": f"utt{i}", "text": TEXTS[i]}]} for i in range(4)]
+    cuts.append({"id": "utt4", "tracks": [{"cut": {}}, {"cut": {"supervisions": [{"text": TEXTS[4]}]}}]})
     write_cuts(cuts, folder / HYPOTHESES)
     lattices = {f"utt{i}": said(1 + i % 2) for i in range(5)}
     for number in (1, 2, 10):  # in the order of numbers, not of names
@@ -50,7 +52,7 @@ def test_cuts_come_with_what_was_asked_for(results: Path) -> None:
             assert item.confusion is not None
             assert item.lattice.best_path().words == (1 + number % 2,)
             assert item.confusion.best() == [1 + number % 2]
-    assert [item.supervision["text"] for item in found] == ["one"] * 4 + ["two"]
+    assert [item.supervision["text"] for item in found] == TEXTS
     plain = next(iter(DecodeFolder.open(results)))
     assert (plain.lattice, plain.confusion) == (None, None)
 
@@ -61,8 +63,9 @@ def test_what_is_missing_is_told_with_the_option_that_makes_it(results: Path, tm
     with pytest.raises(UserError, match=r"(?s)no confusion networks.*--confusion"):
         DecodeFolder.open(results, confusion=True)
     (results / LATTICES / "10.npz").unlink()
-    with pytest.raises(UserError, match=r"2\.npz: nothing for 'utt4'"):
+    with pytest.raises(UserError, match=r"2\.npz: nothing for 'utt4'") as error:
         list(DecodeFolder.open(results, lattices=True))
+    assert "is missing" not in str(error.value)
     for file in (results / LATTICES).iterdir():
         file.unlink()
     with pytest.raises(UserError, match=r"(?s)no lattices.*--graph"):
@@ -82,3 +85,31 @@ def test_a_damaged_table_of_words_is_told_with_its_line(results: Path) -> None:
     (results / FRAME_SHIFT).unlink()
     with pytest.raises(UserError, match="frame_shift"):
         _ = DecodeFolder.open(results).frame_shift
+
+
+def test_another_table_of_words_is_told(results: Path) -> None:
+    (results / WORDS).write_text("<eps> 0\none 1\n")
+    for kind in ({"lattices": True}, {"confusion": True}):
+        with pytest.raises(UserError, match=r"words\.txt: 'utt1' has word 2, the table only 2"):
+            list(DecodeFolder.open(results, **kind))
+    (results / WORDS).write_text("<eps> 0\nQone 1\nQtwo 2\n")
+    with pytest.raises(UserError, match=r"words\.txt: another word table\? .* 'utt0' is of 'Qone', its text is 'one'"):
+        next(iter(DecodeFolder.open(results, confusion=True)))
+    assert len(list(DecodeFolder.open(results))) == 5
+
+
+def test_shards_that_are_missing_are_named(results: Path) -> None:
+    (results / CONFUSION / "10.npz").rename(results / CONFUSION / "3.npz")
+    (results / CONFUSION / "2.npz").unlink()
+    with pytest.raises(UserError, match=r"3\.npz: nothing for 'utt2'.*confusion/2\.npz is missing"):
+        list(DecodeFolder.open(results, confusion=True))
+
+
+def test_all_bad_folders_are_told_at_once(results: Path, tmp_path: Path) -> None:
+    (results / WORDS).write_text("<eps> 0\n")
+    with pytest.raises(
+        UserError, match=r"(?s)words\.txt: 'utt0'.*absent: no such folder.*\nfix: .*; voxkit decode"
+    ) as error:
+        open_all([results, tmp_path / "absent"], confusion=True)
+    assert len(error.value.message.splitlines()) == 2
+    assert [folder.path for folder in open_all([results, results])] == [results] * 2

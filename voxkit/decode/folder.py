@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -115,7 +115,7 @@ class DecodeFolder:
         """What was recognised, cut by cut.
 
         Raises:
-            UserError: a damaged file, or one that does not fit the others.
+            UserError: a damaged file, or one that does not fit the others; of words.txt, as far as ids are read.
         """
         arcs = Shards(shard_files(self.path, LATTICES), lattices.load) if self._lattices else None
         bins = Shards(shard_files(self.path, CONFUSION), networks.load) if self._confusion else None
@@ -124,14 +124,54 @@ class DecodeFolder:
                 raise UserError(f"{line.where}: {line.error}", fix="decode again")
             name = str(line.data["id"])
             lattice = None if arcs is None else arcs[name]
-            yield Decoded(line.data, lattice, None if bins is None else bins[name])
+            found = Decoded(line.data, lattice, None if bins is None else bins[name])
+            self._check_words(found)
+            yield found
+
+    def _check_words(self, found: Decoded) -> None:
+        """Raise UserError unless the table has all ids of a cut, and makes its text of its confusion network."""
+        ids = [some.word.max(initial=0) for some in (found.lattice, found.confusion) if some is not None]
+        ids += [found.confusion.hypothesis.max(initial=0)] if found.confusion is not None else []
+        if not ids:
+            return
+        table, fix = self.path / WORDS, "put back the file that decode left, or decode again"
+        if (most := max(ids)) >= len(self.words):
+            raise UserError(f"{table}: {found.id!r} has word {most}, the table only {len(self.words)}", fix=fix)
+        if found.confusion is None:
+            return
+        spelled = [self.words[word] for word in found.confusion.hypothesis.tolist()]
+        text = str(found.supervision.get("text") or "")
+        if spelled != text.split():
+            what = f"the network of {found.id!r} is of {' '.join(spelled)!r}, its text is {text!r}"
+            raise UserError(f"{table}: another word table? {what}", fix=fix)
+
+
+def open_all(paths: Iterable[str | Path], lattices: bool = False, confusion: bool = False) -> list[DecodeFolder]:
+    """Open folders, and read the first cut of each, so that what is wrong with any is told before long work.
+
+    Raises:
+        UserError: what `DecodeFolder.open` and reading say, of all folders.
+    """
+    folders: list[DecodeFolder] = []
+    wrong: list[UserError] = []
+    for path in paths:
+        try:
+            folder = DecodeFolder.open(path, lattices, confusion)
+            next(iter(folder), None)
+            folders.append(folder)
+        except UserError as error:
+            wrong.append(error)
+    if wrong:
+        fixes = dict.fromkeys(error.fix for error in wrong)
+        raise UserError("\n".join(error.message for error in wrong), fix="; ".join(fixes))
+    return folders
 
 
 class Shards(Generic[T]):
     """Items of shards by id, asked for in the order in which the shards hold them."""
 
     def __init__(self, files: Sequence[Path], load: Callable[[Path], dict[str, T]]) -> None:
-        self._files = iter(files)
+        self._files, self._gaps = iter(files), gaps(files)
         self._load = load
         self._items: dict[str, T] = {}
         self._file: Path | None = None
@@ -140,7 +180,11 @@ class Shards(Generic[T]):
         while name not in self._items:
             last, self._file = self._file, next(self._files, None)
             if self._file is None:
-                raise UserError(f"{last}: nothing for {name!r} here or in files before it", fix="decode again")
+                what = f"{last}: nothing for {name!r} here or in files before it"
+                if self._gaps:
+                    more = f", and {len(self._gaps) - 1} others" if len(self._gaps) > 1 else ""
+                    what += f"; {self._gaps[0]} is missing{more}"
+                raise UserError(what, fix="copy the folder again, or decode again")
             self._items = self._load(self._file)
         return self._items[name]
 
@@ -148,3 +192,9 @@ class Shards(Generic[T]):
 def shard_files(folder: Path, kind: str) -> list[Path]:
     """The files of LATTICES or CONFUSION, in the order of the cuts."""
     return sorted((folder / kind).glob("*.npz"), key=lambda path: int(path.stem))
+
+
+def gaps(files: Sequence[Path]) -> list[Path]:
+    """Files whose numbers are left out before the last; rightly so if all cuts of that part were."""
+    numbers = {int(path.stem) for path in files}
+    return [files[0].with_stem(str(n)) for n in range(1, max(numbers, default=0)) if n not in numbers]

@@ -203,10 +203,35 @@ def test_another_word_table(place: Path, tmp_path: Path) -> None:
     shutil.copytree(place / "dev", tmp_path / "dev")
     words = ["<eps>", "two", "three", "four", "five", "one"]
     (tmp_path / "dev" / "words.txt").write_text("".join(f"{word} {number}\n" for number, word in enumerate(words)))
-    with pytest.raises(DataError, match="other word table: 36"):
+    with pytest.raises(UserError, match=r"dev/words\.txt: another word table"):
         apply.run(place / "exp", tmp_path / "dev", tmp_path / "out", num_jobs=1)
     (tmp_path / "dev" / "words.txt").write_text("<eps> 0\none 1\n")
-    with pytest.raises(DataError, match=r"words\.txt only 2"):
+    with pytest.raises(UserError, match=r"words\.txt: 'dev-0' has word \d, the table only 2"):
+        apply.run(place / "exp", tmp_path / "dev", tmp_path / "out", num_jobs=1)
+
+
+def test_inputs_that_cannot_be_used_leave_no_folder(place: Path, tmp_path: Path) -> None:
+    for name in ("train", "dev"):
+        shutil.copytree(place / name, tmp_path / name)
+    shutil.rmtree(tmp_path / "train" / "lattices")
+    words = (tmp_path / "dev" / "words.txt").read_text()
+    (tmp_path / "dev" / "words.txt").write_text("".join(f"Q{line}\n" for line in words.splitlines()))
+    with pytest.raises(UserError, match=r"train: has no lattices\n.*dev/words\.txt: another word table"):
+        train.run(tiny(tmp_path / "train", tmp_path / "dev"), tmp_path / "exp", ablate=False)
+    with pytest.raises(UserError, match=r"absent\.txt: cannot be read"):
+        train.run(tiny(place / "train", None, f"data.text={tmp_path}/absent.txt"), tmp_path / "exp", ablate=False)
+    assert not (tmp_path / "exp").exists()
+
+
+def test_an_alignment_of_other_words(place: Path, tmp_path: Path) -> None:
+    shutil.copytree(place / "dev", tmp_path / "dev")
+
+    def change(cut: dict) -> None:
+        for item in supervision_of(cut)[0]["alignment"]["word"]:
+            item[0] = "Q"
+
+    rewrite(tmp_path / "dev", change)
+    with pytest.raises(DataError, match="other words: 36"):
         apply.run(place / "exp", tmp_path / "dev", tmp_path / "out", num_jobs=1)
 
 

@@ -233,6 +233,17 @@ def test_pools_without_networks_durations_or_confidence(pool: Path, labelled: Pa
         choose(pool, labelled, tmp_path / "out")
 
 
+def test_tables_that_are_not_the_networks_are_told_together(pool: Path, labelled: Path, tmp_path: Path) -> None:
+    other = decoded(tmp_path / "other", dict(networks(seed=1)))
+    (pool / "words.txt").write_text("".join(f"{word} {i}\n" for i, word in enumerate(WORDS[:2])))
+    (other / "words.txt").write_text("".join(f"Q{word} {i}\n" for i, word in enumerate(WORDS)))
+    with pytest.raises(
+        UserError, match=r"pool/words\.txt: .* the table only 2\n.*other/words\.txt: another word table"
+    ):
+        choose([pool, other], labelled, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.usefixtures("hearing")
 def test_from_decode_to_train_am(exp: Path, cuts: Path, lang: Lang, tmp_path: Path) -> None:  # noqa: F811
     rows = [one.to_dict() for one in open_cuts(cuts)]

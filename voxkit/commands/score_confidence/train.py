@@ -8,7 +8,7 @@ import torch
 
 from voxkit.commands.score_confidence.ablation import DECODER, TABLE, Ablation
 from voxkit.commands.score_confidence.command import TrainConfidence
-from voxkit.commands.score_confidence.trainer import Trainer, identified
+from voxkit.commands.score_confidence.trainer import Trainer, identified, look_over
 from voxkit.errors import Interrupted
 from voxkit.metrics.calibration import lines
 from voxkit.metrics.calibration_plots import det_curve, reliability_diagram
@@ -27,10 +27,12 @@ def run(settings: TrainConfidence, out: Path, ablate: bool) -> None:
         UserError, DataError: folders that cannot be used; nothing to learn from.
         Interrupted: SIGTERM or SIGUSR1 came; the same call goes on.
     """
+    wanted = [BUNDLE, *([SCORES] if settings.data.dev else []), *([TABLE] if ablate else [])]
+    if not all((out / name).exists() for name in wanted):
+        look_over(settings)
     settings = identified(settings)
     torch.set_num_threads(1)
     with listening() as signals, RunDir.open(out, "score-confidence train", settings) as run:
-        wanted = [BUNDLE, *([SCORES] if settings.data.dev else []), *([TABLE] if ablate else [])]
         if all((run.path / name).exists() for name in wanted):
             say(f"{out}: complete, nothing to do")
         elif not signals.attempt(lambda: _train(Trainer(settings, run.path), out, ablate)):

@@ -32,7 +32,7 @@ from voxkit.commands.score_confidence.model import (
 from voxkit.commands.score_confidence.vocabulary import FILE, Vocabulary, count_words
 from voxkit.data.lang import Lang
 from voxkit.data.text import normaliser
-from voxkit.decode.folder import HYPOTHESES
+from voxkit.decode.folder import HYPOTHESES, open_all
 from voxkit.errors import UserError
 from voxkit.progress import say
 from voxkit.rundir import RunDir, digest
@@ -49,6 +49,17 @@ def identified(settings: TrainConfidence) -> TrainConfidence:
     digests = {str(file): digest(file) for file in files}
     name = settings.normaliser or normaliser_of(Path(data.train[0]))
     return settings.model_copy(update={"normaliser": name, "data": data.model_copy(update={"digests": digests})})
+
+
+def look_over(settings: TrainConfidence) -> None:
+    """Refuse inputs that cannot be used before anything is written.
+
+    Raises:
+        UserError: folders (all of them are named), or the vocabulary's files.
+    """
+    data = settings.data
+    open_all([*data.train, *data.dev], lattices=True, confusion=True)
+    _vocabulary(settings, [Path(path) for path in data.train])
 
 
 class Trainer:

@@ -18,7 +18,7 @@ from voxkit.data.lang import Lang
 from voxkit.data.manifests import check_cuts, manifest_files, open_cuts, parse_line, read_text, relocate, snap
 from voxkit.data.text import normaliser
 from voxkit.decode.confusion import ConfusionNetwork, around
-from voxkit.decode.folder import Decoded, DecodeFolder
+from voxkit.decode.folder import Decoded, DecodeFolder, open_all
 from voxkit.errors import Problems, UserError
 from voxkit.metrics.edit import align
 from voxkit.progress import track
@@ -107,8 +107,9 @@ def read(
         DataError: ids twice, labelled cuts in the pool, cuts without duration, bad labelled cuts.
     """
     check_cuts(open_cuts(labelled), labelled, need_text=True, need_audio=False)
-    opened = [DecodeFolder.open(folder, confusion=networks) for folder in folders]
-    told = DecodeFolder.open(labelled_decode, confusion=True) if labelled_decode and networks else None
+    own = [labelled_decode] if labelled_decode and networks else []
+    opened = open_all([*folders, *own], confusion=networks)
+    told = opened.pop() if own else None
     vocabulary = _same_words([*opened, *([told] if told else [])]) if networks else []
     sounds = Sounds(vocabulary, lang) if networks else None
     reader = _Reader(Gatherer(sounds, ceiling) if sounds else None)
@@ -161,7 +162,6 @@ class _Reader:
         mean, least = (float(confidence.mean()), float(confidence.min())) if confidence is not None else (np.nan,) * 2
         self.columns.extend((place, seconds, len(spoken), mean, least, self._voice(item.cut)))
         if self.gatherer is not None and item.confusion is not None:
-            _fits(item.confusion, spoken, folder, item.id)
             better = "confidence" in (supervision_of(item.cut).get("custom") or {})
             self.gatherer.add(len(self.ids), item.confusion, confidence=confidence if better else None)
         self.ids.append(item.id)
@@ -223,12 +223,6 @@ def _same_words(opened: Sequence[DecodeFolder]) -> list[str]:
             what = f"{folder.path}: its word table is not that of {opened[0].path} ({theirs!r} for {ours!r})"
             raise UserError(what, fix="decode all with the same --graph")
     return words
-
-
-def _fits(network: ConfusionNetwork, spoken: Sequence[str], folder: Path, name: str) -> None:
-    if len(network.hypothesis) != len(spoken):
-        what = f"{folder}: the network of {name!r} has {len(network.hypothesis)} words, its text {len(spoken)}"
-        raise UserError(what, fix="decode again with --confusion")
 
 
 def _truth(

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import math
 import os
 import random
 import subprocess
@@ -14,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from voxkit.commands.cuts import command
 from voxkit.commands.cuts.divide import Amount, Unit, choose, deal, sample, split
 from voxkit.commands.cuts.joined import join
 from voxkit.commands.cuts.summary import show
@@ -179,6 +181,9 @@ def test_samples_that_cannot_be(corpus: Path, tmp_path: Path) -> None:
         sample(corpus, tmp_path / "out", Amount(None, 0.5), "speaker", ["dialect"], 1)
     refused = voxkit("sample", corpus, "--out", tmp_path / "out", "--hours", "1", "--share", "0.5")
     assert (refused.returncode, "either --hours or --share" in refused.stderr) == (2, True)
+    for hours in (0.0, -1.0, math.nan, math.inf):
+        with pytest.raises(UserError, match=r"--hours .*: not an amount to draw"):
+            command.sample(corpus, tmp_path / "out", hours)
     assert not list(tmp_path.glob("out*"))
 
 

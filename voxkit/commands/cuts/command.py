@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -75,8 +76,8 @@ def sample(
 
     if (hours is None) == (share is None):
         raise UserError("cuts sample needs either --hours or --share", fix="give one of them")
-    if hours is not None and hours <= 0:
-        raise UserError(f"--hours {hours:g}: nothing to draw", fix="give more than 0")
+    if hours is not None and not 0 < hours < math.inf:
+        raise UserError(f"--hours {hours:g}: not an amount to draw", fix="give a number above 0")
     if share is not None and not 0 < share < 1:
         raise UserError(f"--share {share:g}: not a part of the whole", fix="give a number between 0 and 1")
     print(divide.sample(cuts, out, divide.Amount(hours, share), by, match or [], seed))
@@ -87,7 +88,8 @@ def add_noise(
     cuts: Cuts,
     out: Out,
     snr: Annotated[
-        list[float], typer.Option("--snr", help="Signal-to-noise ratio in dB (repeatable).", show_default=False)
+        list[float],
+        typer.Option("--snr", help="Signal-to-noise ratio in dB, from -200 to 200 (repeatable).", show_default=False),
     ],
     kinds: Annotated[
         str | None, typer.Option("--kinds", help="Of white,pink,babble: noise to make.", show_default=False)

@@ -22,6 +22,7 @@ from voxkit.rundir import output
 
 NOISE = "noise"  # the folder beside the manifest that made noise goes to
 CLEAN = "clean"
+MOST_SNR = 200  # either way [dB]
 
 Noises = dict[str, list[Noise]]  # by name
 
@@ -41,7 +42,7 @@ class Choice:
         """Raises UserError, which names all that is wrong with what was asked for."""
         listed = tuple(dict.fromkeys(kind.strip() for kind in (kinds or "").split(",") if kind.strip()))
         wrong = [f"--kinds {kind}: there are {', '.join(KINDS)}" for kind in listed if kind not in KINDS]
-        wrong += [f"--snr {snr:g}: not a number of decibels" for snr in snrs if not abs(snr) <= 200]
+        wrong += [f"--snr {snr:g}: not from -{MOST_SNR} to {MOST_SNR} dB" for snr in snrs if not abs(snr) <= MOST_SNR]
         names = [name_of(snr) for snr in snrs]
         wrong += [f"--snr {snr:g}: given twice" for place, snr in enumerate(snrs) if names[place] in names[:place]]
         if bool(listed) == (noise is not None):

@@ -1,3 +1,4 @@
+import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +10,9 @@ from hypothesis import settings
 # hypothesis would call a failure.
 settings.register_profile("unhurried", deadline=None)
 settings.load_profile("unhurried")
+
+# What a shell starts in the background ignores Ctrl-C; the tests of Ctrl-C are not to depend on that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ seed_hours=0.035 budgets="0.1 0.3" seed_steps=1200 more_steps=300
 if [ $smoke = yes ]; then
     size=(--set hours=0.1 --set lm_sentences=500)
     settings=(--config "$root/conf/train_am/tiny.yaml")
+    decode=(--set search.blank_penalty=10) # words, right or wrong, from next to nothing
     seed_hours=0.02 budgets=0.03 seed_steps=8 more_steps=8
 fi
 

@@ -14,7 +14,7 @@ if [ $smoke = yes ]; then
     size=(--set hours=0.1 --set lm_sentences=500)
     settings=(--config "$root/conf/train_am/tiny.yaml" --set train.steps=60)
     systems=(--config "$root/conf/score_confidence/tiny.yaml")
-    decode=(--set search.acoustic_scale=0.3 --set search.blank_penalty=6) # words, right or wrong, from next to nothing
+    decode=(--set search.blank_penalty=10) # words, right or wrong, from next to nothing
 fi
 
 if stage 1 "Speak and prepare the corpus"; then

@@ -38,7 +38,7 @@ from voxkit.progress import say
 from voxkit.rundir import RunDir, digest
 from voxkit.train.loop import BUNDLE, fit
 
-HELD_OUT = 0.1  # of the words, by speaker: what the network is stopped by
+HELD_OUT = 0.1  # of the words, by speaker: what the network is scored on while it learns
 
 
 def identified(settings: TrainConfidence) -> TrainConfidence:

@@ -1,5 +1,6 @@
 """`voxkit prepare` from the command line."""
 
+# ruff: noqa: RUF001
 from __future__ import annotations
 
 import os
@@ -79,7 +80,10 @@ def test_list() -> None:
     done = voxkit("--list")
     assert done.returncode == 0, done.stderr
     names = [line.split()[0] for line in done.stdout.splitlines()]
-    assert names == "NAME mini an4 fsdd kathleen_en librispeech_mini esc10 wake_words dir".split()
+    assert names == [
+        "NAME", "mini", "an4", "fsdd", "kathleen_en", "librispeech_mini", "esc10", "wake_words", "espeak",
+        "sigmorphon2020_g2p", "sigmorphon2021_g2p_high", "wikipron", "cmudict", "dir",
+    ]  # fmt: skip
 
 
 def test_help_shows_examples() -> None:
@@ -143,6 +147,13 @@ def test_what_an_interrupted_run_left_is_no_obstacle_to_other_settings(recording
         (("an4", "--no-download", "--out", "x"), "--no-download was given"),
         (("an4", "--source", "nowhere", "--out", "x"), "no folder"),
         (("dir", "--out", "x"), "no --source"),
+        (("cmudict", "--seed", "3", "--out", "x"), "cmudict is read from files and has no --seed"),
+        (("sigmorphon2020_g2p", "--out", "x"), "get it from https://github.com/sigmorphon/2020"),
+        (("wikipron", "--source", ".", "--out", "x"), "no *_broad*.tsv*, and no *_narrow*.tsv*"),
+        (("espeak", "--hours", "3", "--out", "x"), "espeak is pronounced on the spot and has no --hours"),
+        (("espeak", "--set", "language=de", "--out", "x"), "did you mean 'languages'"),
+        (("espeak", "--set", "words=nowhere", "--out", "x"), "nowhere: cannot be read"),
+        (("espeak",), "no --out given"),
         (("dir", "--source", "nowhere", "--out", "x"), "no folder nowhere"),
     ],
 )
@@ -173,3 +184,52 @@ def test_mini(tmp_path: Path) -> None:
     checked = voxkit("mini", "--out", out, *settings)
     assert "nothing to do" in checked.stderr
     assert done.stdout.startswith("mini: train ")
+
+
+def test_pronunciations_as_their_repository_has_them(tmp_path: Path) -> None:
+    source, out = tmp_path / "wikipron", tmp_path / "out"
+    source.mkdir()
+    (source / "nld_latn_broad.tsv").write_text("".join(f"woord{n}\tʋ oː r t\n" for n in range(50)))
+    done = voxkit("wikipron", "--source", source, "--out", out)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("wikipron: train ")
+    assert done.stdout.endswith(f", 1 language -> {out}\n")
+    assert {path.name for path in out.iterdir()} >= {"train.tsv", "dev.tsv", "test.tsv", "config.yaml"}
+    assert "nothing to do" in voxkit("wikipron", "--source", source, "--out", out).stderr
+    with (source / "nld_latn_broad.tsv").open("a") as file:
+        file.write("alleen\n")
+    bad = voxkit("wikipron", "--source", source, "--out", tmp_path / "bad")
+    assert bad.returncode == 2
+    assert f"{source}/nld_latn_broad.tsv:51  alleen:51  no phones after the word" in bad.stderr
+    assert not (tmp_path / "bad").exists()
+    tolerant = voxkit("wikipron", "--source", source, "--out", tmp_path / "bad", "--max-bad", 0.05)
+    assert tolerant.returncode == 0, tolerant.stderr
+    assert (tmp_path / "bad" / "rejected.jsonl").exists()
+
+
+def test_espeak(tmp_path: Path) -> None:
+    pytest.importorskip("espeakng_loader", reason="espeak-ng is not installed")
+    words, out = tmp_path / "words", tmp_path / "out"
+    words.write_text("nacht\nnight\ten-us\n")
+    settings = (
+        "--set",
+        f"words={words}",
+        "--set",
+        "languages=[de,nl]",
+        "--set",
+        "dev_share=0",
+        "--set",
+        "test_share=0",
+    )
+    done = voxkit("espeak", "--out", out, *settings)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("espeak: train 3 pronunciations of 3 words")
+    assert (out / "train.tsv").read_text() == "nacht\tn a x t\tde\nnacht\tn ɑ x t\tnl\nnight\tn aɪ t\ten-us\n"
+    assert "nothing to do" in voxkit("espeak", "--out", out, *settings).stderr
+    words.write_text("nacht\n")
+    other = voxkit("espeak", "--out", out, *settings)
+    assert other.returncode == 2
+    assert "words_sha256" in other.stderr
+    printed = voxkit("espeak", *settings, "--print-config").stdout
+    (tmp_path / "espeak.yaml").write_text(printed)
+    assert voxkit("espeak", "--config", tmp_path / "espeak.yaml", "--print-config").stdout == printed

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import gzip
 import re
-from collections.abc import Callable, Iterator
+import zlib
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,7 +13,8 @@ from voxkit.errors import Problems, UserError
 
 BLANK = "<blk>"
 RESERVED_WORDS = frozenset({"<eps>", "<s>", "</s>", "#0"})
-_VARIANT = re.compile(r"(.+)\(\d+\)")
+VARIANT = re.compile(r"(.+)\(\d+\)")
+PROBABILITY = "write WORD probability phone ..."
 _SILENCE = re.compile(r"<(s|/s|sil)>")  # Sphinx dictionaries list these; CTC has its blank instead
 
 
@@ -69,22 +71,19 @@ class Lexicon:
             DataError: bad lines, every one with its number.
             UserError: no such file, or nothing in it.
         """
-        lines = _lines(path)
-        weighted = _has_probabilities(lines)
+        lines = list(dictionary_lines(read_text(path, "--lexicon")))
+        weighted = has_probabilities(lines)
         lexicon, problems = cls(), Problems()
         for number, head, fields in lines:
             where, fix = f"{path}:{number}", "write WORD phone phone ..."
-            variant = _VARIANT.fullmatch(head)
+            variant = VARIANT.fullmatch(head)
             name = word(variant[1] if variant else head)
             probability = 1.0
             if weighted and fields:
                 try:
-                    probability = float(fields[0])
-                except ValueError:
-                    probability = -1.0
-                if not 0 < probability <= 1:
-                    what = f"{fields[0]!r} is not a probability in (0, 1], which the other lines have here"
-                    problems.add("bad probability", where, f"{head}:{number}", what, "write WORD probability phone ...")
+                    probability = probability_of(fields[0])
+                except ValueError as error:
+                    problems.add("bad probability", where, f"{head}:{number}", str(error), PROBABILITY)
                     continue
                 fields = fields[1:]
             if len(name.split()) != 1:
@@ -100,32 +99,59 @@ class Lexicon:
                 what = f"the phone {bad[0]!r} has a meaning in graphs"
                 problems.add("reserved phone", where, f"{head}:{number}", what, "rename it")
             else:
-                phones = (re.sub(r"(?<=[A-Z])\d$", "", phone) for phone in fields) if strip_stress else fields
-                lexicon.add(name, tuple(phones), probability)
+                lexicon.add(name, without_stress(fields) if strip_stress else tuple(fields), probability)
         problems.settle(len(lines), max_bad, rejected)
         if not lexicon:
             raise UserError(f"{path}: no pronunciations in it", fix="give lines of WORD phone phone ...")
         return lexicon
 
 
-def _lines(path: Path) -> list[tuple[int, str, list[str]]]:
-    """(line number, word, the other columns) of every line that is not empty, a comment or a silence."""
+def read_text(path: Path, given: str) -> str:
+    """The text of a UTF-8 file, gzipped or not, without a byte order mark; `given` names what the path came from.
+
+    Raises:
+        UserError: no such file, damaged, or not UTF-8.
+    """
     try:
         data = path.read_bytes()
-        text = (gzip.decompress(data) if path.suffix == ".gz" else data).decode("utf-8")
+        return (gzip.decompress(data) if path.suffix == ".gz" else data).decode("utf-8-sig")
     except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error}", fix="check the path given to --lexicon") from error
-    except (UnicodeDecodeError, EOFError) as error:
+        raise UserError(f"{path}: cannot be read: {error}", fix=f"check the path given to {given}") from error
+    except UnicodeDecodeError as error:
         raise UserError(f"{path}: not UTF-8 text ({error})", fix="convert it with iconv -t UTF-8") from error
-    found = []
+    except (EOFError, zlib.error) as error:
+        raise UserError(f"{path}: damaged ({error})", fix="get the file again") from error
+
+
+def dictionary_lines(text: str) -> Iterator[tuple[int, str, list[str]]]:
+    """(line number, word, the other columns) of every line that is not empty, a comment or a silence."""
     for number, line in enumerate(text.split("\n"), start=1):
         line = line.strip("\r\n \ufeff")
         if not line.strip() or line.startswith(";;;"):
             continue
         head, _, rest = line.partition("\t") if "\t" in line else _first_word(line)
         if not _SILENCE.fullmatch(head.strip()):
-            found.append((number, head.strip(), rest.split(" # ")[0].split()))
-    return found
+            yield number, head.strip(), rest.split(" # ")[0].split()
+
+
+def without_stress(phones: Iterable[str]) -> tuple[str, ...]:
+    """CMUdict's phones without the digits of stress: `AH0` becomes `AH`."""
+    return tuple(re.sub(r"(?<=[A-Z])\d$", "", phone) for phone in phones)
+
+
+def probability_of(field: str) -> float:
+    """A probability in (0, 1].
+
+    Raises:
+        ValueError: it is none.
+    """
+    try:
+        probability = float(field)
+    except ValueError:
+        probability = -1.0
+    if not 0 < probability <= 1:
+        raise ValueError(f"{field!r} is not a probability in (0, 1], which the other lines have here")
+    return probability
 
 
 def _first_word(line: str) -> tuple[str, str, str]:
@@ -133,7 +159,8 @@ def _first_word(line: str) -> tuple[str, str, str]:
     return head, " ", rest[0] if rest else ""
 
 
-def _has_probabilities(lines: list[tuple[int, str, list[str]]]) -> bool:
+def has_probabilities(lines: Iterable[tuple[int, str, list[str]]]) -> bool:
+    """Whether the first column after the word holds probabilities: in most of the lines it looks like one."""
     looks = [
         bool(re.fullmatch(r"[01]?\.\d*(e-?\d+)?|1|\d(\.\d+)?e-\d+", f[0])) and len(f) > 1 for _, _, f in lines if f
     ]

@@ -27,6 +27,9 @@ def test_clean() -> None:
     assert espeak.clean("(en)") == ""
     assert espeak.clean("ʲ") == espeak.clean("") == espeak.clean("ˈ", stress=True) == ""
     assert espeak.clean("a::") == "aː"
+    assert espeak.clean("iːʲ") == "iː"
+    assert espeak.clean("ˈʲ") == ""
+    assert espeak.clean("tʲ") == "tʲ"  # palatalised, not a glide
 
 
 @given(st.lists(PHONES, min_size=1, max_size=4), PHONES)
@@ -69,6 +72,13 @@ def test_letters_and_phonemes(speaker: espeak.Speaker) -> None:
     assert ["".join(phone.symbol for phone in of_word) for of_word in speech.phones] == ["spɛl", "eː", "biː"]
 
 
+def test_many_changes_of_voice_without_speech(speaker: espeak.Speaker) -> None:
+    for _ in range(30):
+        speaker.set_voice("de")
+        speaker.set_voice("en-us")
+    assert [phone.symbol for phone in speaker.speak(["go"], rate=170, pitch=50).phones[0]] == ["ɡ", "oʊ"]
+
+
 def test_dialects_differ(speaker: espeak.Speaker) -> None:
     said = {}
     for dialect in ("en-us", "en-gb", "en-gb-scotland", "en-029"):
@@ -82,3 +92,20 @@ def test_unknown_dialect(speaker: espeak.Speaker) -> None:
         speaker.set_voice("en-zz")
     speaker.set_voice("en-us")
     assert speaker.pronounce("go") == ("ɡ", "oʊ")
+
+
+def test_languages_with_other_letters(speaker: espeak.Speaker) -> None:
+    said = {"ru": ("мать", "m ɑ tʲ"), "el": ("νερό", "n e r o"), "hi": ("नमक", "n ʌ m ə k"), "fr-fr": ("été", "e t e")}
+    for language, (word, phones) in said.items():
+        speaker.set_voice(language)
+        assert " ".join(speaker.pronounce(word)) == phones
+        assert speaker.is_native(word)
+
+
+def test_foreign_and_several_words(speaker: espeak.Speaker) -> None:
+    speaker.set_voice("ru")
+    assert not speaker.is_native("google")
+    speaker.set_voice("en-us")
+    assert speaker.is_native("google")
+    assert not speaker.is_native("iv")
+    assert not speaker.is_native("two words")

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voxkit.data.corpora.mini_grammar import Grammar, choose_names, parse, part_of
+from voxkit.data.corpora.division import part_of
+from voxkit.data.corpora.mini_grammar import Grammar, choose_names, parse
 from voxkit.data.corpora.mini_words import SLOTS, TEMPLATES
 
 

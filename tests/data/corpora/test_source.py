@@ -162,7 +162,16 @@ def test_install_of_something_else(server: ThreadingHTTPServer, tmp_path: Path) 
 
 def corpus(archive: Archive | None = None) -> Corpus:
     return Corpus(
-        "toy", "", 1, "", 1, "https://example.org", (("a.tsv", "b"),), lambda *_: Prepared({}), "a.tsv", archive
+        name="toy",
+        what="",
+        hours=1,
+        licence="",
+        megabytes=1,
+        origin="https://example.org",
+        markers=(("a.tsv", "b"),),
+        read=lambda *_: Prepared({}),
+        layouts="a.tsv",
+        archive=archive,
     )
 
 

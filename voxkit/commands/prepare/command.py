@@ -1,17 +1,22 @@
-"""`voxkit prepare`: a corpus as Lhotse manifests."""
+"""`voxkit prepare`: a corpus as Lhotse manifests, or as files of pronunciations."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from voxkit.commands.options import MaxBad
 from voxkit.config import ConfigFile, PrintConfig, Set, build, to_dict, to_yaml
+from voxkit.data.corpora.espeak_config import EspeakConfig
 from voxkit.data.corpora.mini_config import MiniConfig
 from voxkit.errors import Interrupted, Problems, UserError
+
+if TYPE_CHECKING:
+    from voxkit.data.corpora.corpus import Lexical, Pronounced
 
 CONFIG = MiniConfig
 
@@ -32,7 +37,9 @@ def prepare(
     download: Annotated[bool, typer.Option(help="Download what is not on this machine.")] = True,
     max_bad: MaxBad = 0.0,
     hours: Annotated[float | None, typer.Option(help="mini: hours of speech.", show_default="1")] = None,
-    seed: Annotated[int | None, typer.Option(help="mini: everything follows from it.", show_default="1")] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="mini: everything follows from it; espeak: the parts do.", show_default="1")
+    ] = None,
     num_jobs: Jobs = None,
     config: ConfigFile = None,
     set_: Set = None,
@@ -49,6 +56,10 @@ def prepare(
     of these: it is spoken on the spot (--print-config shows its settings). `dir` reads the folder --source: audio
     files with or without transcripts.tsv (path<TAB>text[<TAB>speaker]), or a Kaldi data directory.
 
+    Corpora without sound (HOURS is - in --list) hold pronunciations: --out gets train.tsv, dev.tsv and test.tsv, with
+    lines word<TAB>phone phone ...<TAB>language. `espeak` needs no files: espeak-ng pronounces the most frequent words
+    of each language, or yours (prepare espeak --print-config shows its settings).
+
     [bold]Examples[/bold]
 
       voxkit prepare --list
@@ -57,6 +68,8 @@ def prepare(
 
       voxkit prepare mini --out data/mini --hours 2 --set dialects=\[en-us,en-029] --set snr=\[0,20]
 
+      voxkit prepare espeak --out data/words --set languages=\[en-us,de,fr] --set per_language=5000
+
       voxkit prepare dir --source my_recordings --out data/mine --max-bad 0.05
     """
     if list_corpora:
@@ -64,13 +77,24 @@ def prepare(
         return
     if corpus is None:
         raise UserError("no corpus named", fix="voxkit prepare CORPUS --out DIR; voxkit prepare --list shows them")
-    for_mini = {"--hours": hours, "--seed": seed, "--num-jobs": num_jobs, "--config": config, "--set": set_}
+    from voxkit.data.corpora.registry import LEXICAL
+
+    settings = {"config": config, "sets": set_, "seed": seed}
     if corpus == "mini":
         _refuse("mini is spoken on the spot and has no", {"--source": source, "--max-bad": max_bad or None})
-        _mini(out, num_jobs, print_config, {"config": config, "sets": set_, "hours": hours, "seed": seed})
+        _mini(out, num_jobs, print_config, {**settings, "hours": hours})
+    elif corpus == "espeak":
+        refused = {"--source": source, "--hours": hours, "--num-jobs": num_jobs}
+        _refuse("espeak is pronounced on the spot and has no", refused)
+        _espeak(out, max_bad, print_config, settings)
     else:
-        _refuse(f"{corpus} is recorded and has no", {**for_mini, "--print-config": print_config or None})
-        _recorded(corpus, out, source, download, max_bad)
+        how = "read from files" if corpus in LEXICAL else "recorded"
+        for_others = {"--hours": hours, "--seed": seed, "--num-jobs": num_jobs, "--config": config, "--set": set_}
+        _refuse(f"{corpus} is {how} and has no", {**for_others, "--print-config": print_config or None})
+        if corpus in LEXICAL:
+            _lexical(LEXICAL[corpus], out, source, download, max_bad)
+        else:
+            _recorded(corpus, out, source, download, max_bad)
 
 
 def _refuse(reason: str, options: dict[str, Any]) -> None:
@@ -126,6 +150,42 @@ def _recorded(name: str, out: Path | None, source: Path | None, download: bool, 
         problems = Problems()
         sizes = writing.write(read(folder, problems), made.work, problems, max_bad)
     _tell(name, sizes, made.out)
+
+
+def _espeak(out: Path | None, max_bad: float, print_config: bool, settings: dict[str, Any]) -> None:
+    config = build(EspeakConfig, **settings)
+    if print_config:
+        print(to_yaml(config), end="")
+        return
+    from voxkit.data.corpora import espeak_words
+    from voxkit.rundir import digest
+
+    words = {"words_sha256": digest(Path(config.words))} if config.words else {}
+    spec = {"corpus": "espeak", **to_dict(config), **words, "max_bad": max_bad}
+    _write_lexical(lambda problems: espeak_words.read(config, problems), out, spec, max_bad)
+
+
+def _lexical(corpus: Lexical, out: Path | None, source: Path | None, download: bool, max_bad: float) -> None:
+    from voxkit.data.corpora.source import locate
+
+    out = _given(out)
+    folder = locate(corpus, source, download)
+    spec = {"corpus": corpus.name, "source": str(folder.resolve()), "max_bad": max_bad}
+    _write_lexical(lambda problems: corpus.read(folder, problems), out, spec, max_bad)
+
+
+def _write_lexical(
+    read: Callable[[Problems], Pronounced], out: Path | None, spec: dict[str, Any], max_bad: float
+) -> None:
+    from voxkit.data.corpora import lexical
+    from voxkit.rundir import output
+
+    with output(_given(out), "prepare", spec, resumable=False) as made:
+        if made.done:
+            return
+        problems = Problems()
+        sizes = lexical.write(read(problems), made.work, problems, max_bad)
+    print(f"{spec['corpus']}: {sizes} -> {made.out}")
 
 
 def _given(out: Path | None) -> Path:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from voxkit.data.pronunciations import Pronunciation
 from voxkit.errors import Problems
 
 Aligned = tuple[str, float, float]  # symbol, start [s], duration [s]
@@ -44,6 +45,13 @@ class Prepared:
 
 
 @dataclass(frozen=True)
+class Pronounced:
+    """A corpus of pronunciations as read: its splits."""
+
+    splits: Mapping[str, Sequence[Pronunciation]]
+
+
+@dataclass(frozen=True)
 class Archive:
     """A tar archive of one git commit; `tree` is the commit's tree id (40 hex digits)."""
 
@@ -51,22 +59,37 @@ class Archive:
     tree: str
 
 
-@dataclass(frozen=True)
-class Corpus:
-    """A corpus that `voxkit prepare` knows.
+@dataclass(frozen=True, kw_only=True)
+class Listed:
+    """What is known of a corpus, whatever is in it.
 
-    `markers` are alternatives: a folder is taken for the corpus when all files of one alternative are in it. `layouts`
-    says in words what is read.
-    `read(folder, problems)` returns what the tables of the folder say and adds what is wrong with them to `problems`.
+    `markers` are alternatives: a folder is taken for the corpus when all files of one alternative are in it; they may
+    be globs. `layouts` says in words what is read.
     """
 
     name: str
     what: str
-    hours: float
     licence: str
     megabytes: int
     origin: str
     markers: tuple[tuple[str, ...], ...]
-    read: Callable[[Path, Problems], Prepared]
     layouts: str
     archive: Archive | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Corpus(Listed):
+    """A corpus of recordings that `voxkit prepare` knows.
+
+    `read(folder, problems)` returns what the tables of the folder say and adds what is wrong with them to `problems`.
+    """
+
+    hours: float
+    read: Callable[[Path, Problems], Prepared]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lexical(Listed):
+    """A corpus of pronunciations; `read` as for recordings."""
+
+    read: Callable[[Path, Problems], Pronounced]

@@ -28,14 +28,18 @@ UTF8 = 1
 IPA_WITH_SEPARATOR = 2 | ord("_") << 8  # phonememode of espeak_TextToPhonemes
 LIST_TERMINATED, WORD, PHONEME = 0, 1, 7  # espeak_EVENT_TYPE
 
+CHANGES = 16  # of voice without speech: about 30 fill the library's queue, and the next speech lacks its first phone
+
 VOICES = {  # by the dialect's language tag, where the library wants another name
     "en-gb": "en",
+    "fr-fr": "fr",
 }
 INSTALL = "pip install 'voxkit[demo]'"
 STRESS = re.compile("[ˈˌ]")
 LANGUAGE_MARK = re.compile(r"\([a-z-]+\)")
 LONG = "\u02d0"  # the length mark
-LINK = "ʲ"  # a glide between two vowels, which comes alone or after the first; it belongs to that
+# A glide between two vowels comes alone or after the first and belongs to that; after a consonant it is palatalisation.
+LINK = re.compile("(?:^|(?<=[\u02c8\u02cc\u02d0\u0303aeiouyæøœɐɑɒɔəɚɛɜɪɵʉʊʌᵻ]))ʲ")  # noqa: RUF001
 
 
 class _Id(ctypes.Union):
@@ -95,6 +99,7 @@ class Speaker:
         self._callback = _Callback(self._collect)  # must outlive every call
         self._library.espeak_SetSynthCallback(self._callback)
         self._voice = ""
+        self._changes = 0  # of voice since the last speech
 
     @classmethod
     def get(cls) -> Speaker:
@@ -125,11 +130,14 @@ class Speaker:
         Raises:
             UserError: espeak-ng has no such voice.
         """
+        if self._changes >= CHANGES:
+            self.speak(["a"], rate=170, pitch=50)
+        self._changes += 1
         name = VOICES.get(dialect, dialect) + (f"+{variant}" if variant else "")
         if name != self._voice and self._library.espeak_SetVoiceByName(name.encode()) != 0:
             raise UserError(
                 f"espeak-ng has no dialect {dialect!r}",
-                fix="use for example en-us, en-gb, en-gb-scotland, en-029 or en-gb-x-rp",
+                fix="use for example en-us, en-gb, en-gb-scotland, en-029 or en-gb-x-rp; de, fr, ru or hi",
             )
         self._voice = name
 
@@ -144,7 +152,7 @@ class Speaker:
             seed: of the voice's roughness and breath, which the library otherwise seeds with the time.
         """
         text = " ".join(words)
-        self._samples, self._events = [], []
+        self._samples, self._events, self._changes = [], [], 0
         self._library.espeak_ng_SetRandSeed(ctypes.c_long(seed))
         self._library.espeak_SetParameter(RATE, rate, 0)
         self._library.espeak_SetParameter(PITCH, pitch, 0)
@@ -163,8 +171,17 @@ class Speaker:
         return Speech(pcm.astype(np.float32) / np.float32(32768), self.sampling_rate, tuple(spans), tuple(phones))
 
     def pronounce(self, word: str, stress: bool = False) -> tuple[str, ...]:
-        """The phones of a word spoken alone in the dialect chosen."""
+        """The phones of a word spoken alone in the dialect chosen, as espeak-ng writes them (`oʊ` is one, `tʃ` too)."""
         return _pronounce(self._library, self._voice.partition("+")[0], word, stress)
+
+    def is_native(self, word: str) -> bool:
+        """Whether a word is said as one word and in the language of the dialect chosen.
+
+        It is not when it is said by way of another language (`google` in Russian, by English rules), or as several
+        words (`iv` as "Roman four").
+        """
+        ipa = _ipa(self._library, self._voice.partition("+")[0], word)
+        return " " not in ipa.strip() and not LANGUAGE_MARK.search(ipa)
 
     def _groups(self, words: Sequence[str], total: int, stress: bool) -> list[tuple[list[int], list[Span]]]:
         """Words with the phones between their event and the next; words said in one (`on the`) share a group."""
@@ -207,7 +224,7 @@ def variants() -> set[str]:
 
 def clean(symbol: str, stress: bool = False) -> str:
     """A phone as the tables have it: no language mark, no stress mark (unless asked for), '' for a pause or a link."""
-    symbol = LANGUAGE_MARK.sub("", symbol).replace(LINK, "").replace("::", LONG).replace(":", LONG)
+    symbol = LINK.sub("", LANGUAGE_MARK.sub("", symbol)).replace("::", LONG).replace(":", LONG)
     bare = STRESS.sub("", symbol)
     return symbol if stress and bare else bare
 
@@ -242,12 +259,19 @@ def distance(a: Sequence[str], b: Sequence[str]) -> int:
 
 @lru_cache(maxsize=100_000)
 def _pronounce(library: Any, voice: str, word: str, stress: bool) -> tuple[str, ...]:
-    text = ctypes.c_char_p(word.encode())
-    phones: list[str] = []
-    while text.value is not None:  # one clause a call; the pointer moves on
-        ipa = library.espeak_TextToPhonemes(ctypes.byref(text), UTF8, IPA_WITH_SEPARATOR).decode()
-        phones += [clean(symbol, stress) for symbol in re.split("[_ ]", LANGUAGE_MARK.sub("", ipa))]
+    ipa = LANGUAGE_MARK.sub("", _ipa(library, voice, word))
+    phones = (clean(symbol, stress) for symbol in re.split("[_ ]", ipa))
     return tuple(phone for phone in phones if phone)
+
+
+@lru_cache(maxsize=100_000)
+def _ipa(library: Any, voice: str, word: str) -> str:
+    """What the library answers: phones separated by `_`, words by a space, `(en)` where it changes the language."""
+    text = ctypes.c_char_p(word.encode())
+    clauses: list[str] = []
+    while text.value is not None:  # one clause a call; the pointer moves on
+        clauses.append(library.espeak_TextToPhonemes(ctypes.byref(text), UTF8, IPA_WITH_SEPARATOR).decode())
+    return " ".join(clauses)
 
 
 def _loader() -> Any:

@@ -15,8 +15,9 @@ from typing import Any
 
 from voxkit.data.corpora import espeak, mini_lexicon, writing
 from voxkit.data.corpora.corpus import Prepared, Utterance
+from voxkit.data.corpora.division import part_of
 from voxkit.data.corpora.mini_config import WOMEN, MiniConfig
-from voxkit.data.corpora.mini_grammar import Grammar, Sentence, part_of
+from voxkit.data.corpora.mini_grammar import Grammar, Sentence
 from voxkit.data.corpora.mini_speech import Order, Spoken, speak_all
 from voxkit.errors import Problems, UserError
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import random
 import re
 import string
@@ -194,9 +193,3 @@ def choose_names(vocabulary: int, rng: random.Random) -> dict[str, list[str]]:
             known.add(name)
             names[open_slots[len(known) % len(open_slots)]].append(name)
     return names
-
-
-def part_of(text: str, dev_share: float, test_share: float) -> str:
-    """`train`, `dev` or `test`: a fixed function of the sentence, so that no sentence can be in two of them."""
-    point = int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") / 2**64
-    return "test" if point < test_share else "dev" if point < test_share + dev_share else "train"

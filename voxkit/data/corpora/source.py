@@ -18,13 +18,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from voxkit import progress
-from voxkit.data.corpora.corpus import Archive, Corpus
+from voxkit.data.corpora.corpus import Archive, Listed
 from voxkit.errors import UserError
 
 CHUNK = 1 << 18
 
 
-def locate(corpus: Corpus, source: Path | None, download: bool = True) -> Path:
+def locate(corpus: Listed, source: Path | None, download: bool = True) -> Path:
     """The folder that holds a corpus.
 
     Raises:
@@ -51,11 +51,11 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "voxkit" / "corpora"
 
 
-def _check(corpus: Corpus, folder: Path, given: str) -> Path:
+def _check(corpus: Listed, folder: Path, given: str) -> Path:
     folder = folder.expanduser().resolve()
     if not folder.is_dir():
         raise UserError(f"{given}: no folder {folder}", fix=f"give the folder of {corpus.name}")
-    if not any(all((folder / marker).exists() for marker in layout) for layout in corpus.markers):
+    if not any(all(any(folder.glob(marker)) for marker in layout) for layout in corpus.markers):
         raise UserError(
             f"{given}: {folder} does not look like {corpus.name}: no {_wanted(corpus)}",
             fix=f"give the folder of {corpus.layouts}",
@@ -63,7 +63,7 @@ def _check(corpus: Corpus, folder: Path, given: str) -> Path:
     return folder
 
 
-def _wanted(corpus: Corpus) -> str:
+def _wanted(corpus: Listed) -> str:
     return ", and no ".join(" with ".join(layout) for layout in corpus.markers)
 
 

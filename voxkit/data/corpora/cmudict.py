@@ -1,0 +1,36 @@
+"""The CMU Pronouncing Dictionary: US English in ARPAbet with stress, divided 80 : 10 : 10 by the hash of the word.
+
+Stress is kept (`AH0`); `read_pronunciations(..., strip_stress=True)` takes it off the files written.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from voxkit.data.corpora.corpus import Archive, Lexical, Pronounced
+from voxkit.data.corpora.lexical import by_word, read_files
+from voxkit.errors import Problems
+
+LANGUAGE = "eng_us_arpabet"  # a language of its own for a model: its phones are not those of IPA
+
+
+def read(source: Path, problems: Problems) -> Pronounced:
+    """The dictionary, gzipped or not."""
+    (path, *_) = sorted(source.glob("cmudict.dict*"))
+    return by_word(read_files([(path, LANGUAGE)], problems))
+
+
+CORPUS = Lexical(
+    name="cmudict",
+    what="pronunciations: US English, 126000 words, ARPAbet",
+    licence="BSD 2-clause",
+    megabytes=4,
+    origin="https://github.com/cmusphinx/cmudict",
+    markers=(("cmudict.dict",), ("cmudict.dict.gz",)),
+    read=read,
+    layouts="the repository, or cmudict.dict or cmudict.dict.gz (WORD PH ON ES; WORD(2) is another pronunciation)",
+    archive=Archive(
+        url="https://github.com/cmusphinx/cmudict/archive/0f8072f814306c5ee4fbf992ed853601b12c01f9.tar.gz",
+        tree="ec1992050b2be2f29cb3e87bedaddc670fdddd7e",
+    ),
+)

@@ -3,7 +3,7 @@
 # Style, layout and types: each check runs and is reported; the exit status is 1 if any failed.
 set -uo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-bash "$root/tools/setup.sh" demo dev slurm || exit
+bash "$root/tools/setup.sh" demo dev export slurm || exit
 cd "$root" || exit
 bin="${VOXKIT_VENV:-$root/.venv}/bin"
 

@@ -5,7 +5,7 @@
 #   if stage 1 "Prepare"; then voxkit prepare ...; fi
 #   finish "$exp"/seed*/decode/score.txt         # prints the headline lines and writes RESULTS.md
 #
-# Gives: $here $root $data $exp $seeds $num_jobs $smoke; runs from any directory. Commands resume and skip what is
+# Gives: $here $root $data $exp $results $seeds $num_jobs $smoke; runs from any directory. Commands resume and skip what is
 # complete, so running a recipe again goes on where it stopped.
 set -euo pipefail
 
@@ -55,7 +55,9 @@ exp=$(realpath -m "${exp:-$here/exp$suffix}")
 bash "$root/tools/setup.sh" ${extras:-}
 PATH=${VOXKIT_VENV:-$root/.venv}/bin:$PATH
 stages=$exp/.stages/$script
-mkdir -p "$data" "$stages" "$exp/results"
+results=$exp/results
+if [ "$script" != run ]; then results=$exp/results_$script; fi
+mkdir -p "$data" "$stages" "$results"
 
 # in_two ARGUMENTS: `voxkit ARGUMENTS` as two processes of one thread that share the work, as torchrun starts them but
 # with voxkit's exit status. Always two, so that the result does not depend on the machine; on a CPU that is faster than
@@ -131,10 +133,10 @@ stage_end() {
 }
 trap stage_end EXIT
 
-# picture FILE NAME: shows a PNG in RESULTS.md under that name, in the order of names. A *.tsv in $exp/results becomes a
+# picture FILE NAME: shows a PNG in RESULTS.md under that name, in the order of names. A *.tsv in $results becomes a
 # table there.
 picture() {
-    cp "$1" "$exp/results/$2.png"
+    cp "$1" "$results/$2.png"
 }
 
 # asr_pictures FOLDER ID: the pictures of FOLDER/am and FOLDER/decode, where the cut ID and the worst one were drawn.
@@ -146,11 +148,13 @@ asr_pictures() {
 }
 
 # finish FILE ...: the metric lines (%NAME value [...] path) of the files are the headline; a full run writes
-# RESULTS.md beside the recipe, a smoke run beside its experiments.
+# RESULTS.md beside the recipe (RESULTS_<script>.md where the script is not run.sh), a smoke run beside its experiments.
 finish() {
     stage_end
-    local target=$here/RESULTS.md
-    if [ $smoke = yes ]; then target=$exp/RESULTS.md; fi
-    python "$root/tools/results.py" --recipe "$here" --exp "$exp" --stages "$stages" --seeds "$seeds" --command "$recipe_command" \
+    local name=RESULTS.md
+    if [ "$script" != run ]; then name=RESULTS_$script.md; fi
+    local target=$here/$name
+    if [ $smoke = yes ]; then target=$exp/$name; fi
+    python "$root/tools/results.py" --recipe "$here" --results "$results" --stages "$stages" --seeds "$seeds" --command "$recipe_command" \
         --out "$target" "$@"
 }

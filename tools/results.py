@@ -1,7 +1,7 @@
 """Write a recipe's RESULTS.md from what the run left behind, and print its headline lines.
 
 The headline are the `%NAME value [...] path` lines of the files given, in their order. Pictures and tables that the
-recipe wants shown lie in `<exp>/results/` (`*.md` is included as it is, `*.png` is copied beside RESULTS.md).
+recipe wants shown lie in the folder --results: `*.tsv` becomes a table, `*.png` is copied to a folder beside it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from voxkit.rundir import environment
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--recipe", type=Path, required=True)
-    parser.add_argument("--exp", type=Path, required=True)
+    parser.add_argument("--results", type=Path, required=True)
     parser.add_argument("--stages", type=Path, required=True)
     parser.add_argument("--seeds", required=True)
     parser.add_argument("--command", required=True)
@@ -39,7 +39,8 @@ def main() -> None:
         if summary.exists():
             trained = json.loads(summary.read_text(encoding="utf-8"))
             folder = str(summary.parent).replace(str(args.recipe) + "/", "")
-            notes.append(f"- {folder}: {trained['step']} steps, {clock(trained['seconds'])} of training")
+            device = f" on {trained['device']}" if "device" in trained else ""
+            notes.append(f"- {folder}: {trained['step']} steps, {clock(trained['seconds'])} of training{device}")
     stages = sorted(args.stages.iterdir(), key=lambda path: int(path.name))
     times = [(path.name, *path.read_text(encoding="utf-8").rstrip("\n").split("\t")) for path in stages]
     found = environment()
@@ -55,7 +56,7 @@ def main() -> None:
         "",
         *notes,
         "",
-        *extras(args.exp / "results", args.out.parent),
+        *extras(args.results, args.out.with_name(args.out.stem.replace("RESULTS", "pictures"))),
         "## How",
         "",
         f"- Command: `{args.command}`, seeds {args.seeds}, finished {found['time']}",
@@ -71,19 +72,18 @@ def main() -> None:
     print("\n".join(lines))
 
 
-def extras(folder: Path, beside: Path) -> list[str]:
-    """The tables and pictures of a run as Markdown."""
+def extras(folder: Path, pictures: Path) -> list[str]:
+    """The tables and pictures of a run as Markdown; the pictures are copied to a folder beside it."""
     text: list[str] = []
-    shutil.rmtree(beside / "pictures", ignore_errors=True)  # those of an earlier run may have had other names
+    shutil.rmtree(pictures, ignore_errors=True)  # those of an earlier run may have had other names
     for file in sorted(folder.glob("*.tsv")):
         header, *rows = [line.split("\t") for line in file.read_text(encoding="utf-8").splitlines()]
         table = [header, ["---"] * len(header), *rows]
         text += [*("| " + " | ".join(row) + " |" for row in table), ""]
     for picture in sorted(folder.glob("*.png")):
-        target = beside / "pictures" / picture.name
-        target.parent.mkdir(exist_ok=True)
-        shutil.copyfile(picture, target)
-        text += [f"![{picture.stem.replace('_', ' ')}](pictures/{picture.name})", ""]
+        pictures.mkdir(exist_ok=True)
+        shutil.copyfile(picture, pictures / picture.name)
+        text += [f"![{picture.stem.replace('_', ' ')}]({pictures.name}/{picture.name})", ""]
     return text
 
 

@@ -1,11 +1,12 @@
 """The lobby: every command with one honest line. A command lives in the folder of its name (`-` becomes `_`)."""
 
 COMMANDS: dict[str, str] = {
-    "prepare": "Turn a corpus, a folder of audio or a Kaldi data directory into Lhotse manifests.",
+    "prepare": "Turn a corpus, a folder of audio or a Kaldi data directory into manifests; pronunciations too.",
     "cuts": "Divide, sample, join and describe CutSets, and add noise to them.",
     "featurize": "Compute fbank, MFCC or log-STFT features for a CutSet, in parallel and resumably.",
     "make-graph": "Build token tables, lexicon, n-gram language model and decoding graph.",
     "train-am": "Train a CTC acoustic model over phones, characters or sub-words.",
+    "g2p": "Learn to pronounce words in many languages, and pronounce them.",
     "decode": "Recognise cuts or audio files: greedy or through lattices; score where references exist.",
     "select-data": "Choose machine-labelled utterances that are worth training on, under a budget of hours.",
     "score-confidence": "Say how sure to be of recognised words: learn it, apply it, and measure it.",

@@ -67,7 +67,7 @@ def fit(
         if world.main and saved is not None and _concluded(run) == (saved.state.step, config.select):
             say(f"{run.path}: training is finished ({saved.state.step} steps), nothing to do")
         elif world.main:
-            _conclude(task, config, run, folder)
+            _conclude(task, config, run, folder, world)
         world.any(False)  # nobody returns before the bundle is there
     return run.path / BUNDLE
 
@@ -259,7 +259,7 @@ def _announce(state: State, model: nn.Module, config: TrainConfig, world: World,
         )
 
 
-def _conclude(task: Task, config: TrainConfig, run: RunDir, folder: Path) -> None:
+def _conclude(task: Task, config: TrainConfig, run: RunDir, folder: Path, world: World) -> None:
     """Write the bundle from the checkpoints, the picture, and last of all the summary."""
     from voxkit.train.curves import draw
 
@@ -281,9 +281,14 @@ def _conclude(task: Task, config: TrainConfig, run: RunDir, folder: Path) -> Non
         "best_score": last.state.best_value,
         "skipped_steps": last.state.nonfinite,
         "seconds": round(last.state.seconds, 1),
+        "device": f"{world.size} x {_device(world)}",
     }
     write_atomic(run.path / SUMMARY, json.dumps(summary, indent=2) + "\n")
     say(f"{run.path / BUNDLE}: weights of step {chosen.state.step} of {last.state.step}")
+
+
+def _device(world: World) -> str:
+    return torch.cuda.get_device_name(world.device) if world.device.type == "cuda" else world.device.type
 
 
 def _concluded(run: RunDir) -> tuple[int, str] | None:

@@ -60,7 +60,7 @@ def examine() -> list[Finding]:
     """Look at everything; a few seconds, because torch and lhotse are really imported."""
     checks: list[Callable[[], Finding]] = [python, torch, torchaudio]
     checks += [lambda name=name: package(name) for name in PACKAGES]  # type: ignore[misc]
-    checks += [gpu, k2, espeak, submitit, slurm, corpora, disk, temporary]
+    checks += [gpu, k2, espeak, onnx, submitit, slurm, corpora, disk, temporary]
     return [check() for check in checks]
 
 
@@ -151,6 +151,18 @@ def espeak() -> Finding:
     if error:
         return Finding("espeak-ng", "broken", f"{version} cannot be loaded: {error}", fix, required=False)
     return Finding("espeak-ng", "ok", f"espeakng-loader {version}, speaks", required=False)
+
+
+def onnx() -> Finding:
+    """What exports models, and what runs them."""
+    purpose, fix = "voxkit g2p export, and exported models", "pip install 'voxkit[export]'"
+    errors = [(name, error) for name in ("onnxruntime", "onnx") if (error := _import_error(name))]
+    if not errors:
+        return Finding("onnxruntime", "ok", f"{_version('onnxruntime')}, onnx {_version('onnx')}", required=False)
+    name, error = errors[0]
+    if error.startswith("ModuleNotFoundError"):
+        return Finding("onnxruntime", "missing", f"{purpose}; there is no {name}", fix, required=False)
+    return Finding("onnxruntime", "broken", f"{name} cannot be imported ({purpose}): {error}", fix, required=False)
 
 
 def submitit() -> Finding:

@@ -1,0 +1,124 @@
+"""Pronunciations as the commands name them, [LANG=]FILE, read and checked."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from voxkit.commands.g2p.command import DataConfig, PhoneConfig
+from voxkit.commands.g2p.pronounce import Pronouncer, Word
+from voxkit.commands.g2p.tables import sounds
+from voxkit.data.pronunciations import LANGUAGE, Pronunciation, read_pronunciations
+from voxkit.errors import UserError
+from voxkit.metrics.pronunciation import Judged
+from voxkit.rundir import digest
+
+
+def named(given: str) -> tuple[str, Path]:
+    """`LANG=FILE` as language and file; the language of a plain `FILE` is "".
+
+    >>> named("fre=data/a.tsv"), named("data/a=b.tsv")
+    (('fre', PosixPath('data/a.tsv')), ('', PosixPath('data/a=b.tsv')))
+    """
+    language, equals, rest = given.partition("=")
+    if equals and rest and LANGUAGE.fullmatch(language):
+        return language, Path(rest)
+    return "", Path(given)
+
+
+def identified(data: DataConfig) -> DataConfig:
+    """With digests of the inputs, so that a run is not resumed on others under the same names."""
+    files = [named(given)[1] for given in (*data.train, *data.dev)]
+    return data.model_copy(update={"digests": {str(file): digest(file) for file in files}})
+
+
+def read(
+    files: Sequence[str], max_bad: float = 0.0, rejected: Path | None = None, strip_stress: bool = False
+) -> list[Pronunciation]:
+    """All pronunciations of several files, in order.
+
+    Args:
+        rejected: where to list what is left out; each file has its own number in the list's name.
+
+    Raises:
+        DataError: more than `max_bad` of a file's rows are bad.
+        UserError: no such file, or nothing in it.
+    """
+    found: list[Pronunciation] = []
+    for number, given in enumerate(files):
+        language, path = named(given)
+        place = None if rejected is None else rejected.with_stem(f"{rejected.stem}_{number}")
+        found += read_pronunciations(path, language, strip_stress=strip_stress, max_bad=max_bad, rejected=place)
+    return found
+
+
+def chosen(
+    items: Iterable[Pronunciation], languages: Sequence[str], words: int | None, where: str
+) -> list[Pronunciation]:
+    """Those of some languages, and of each only so many words, with all pronunciations of a word.
+
+    Which words is decided by a hash of the word, so that fewer words are a part of more words.
+
+    Raises:
+        UserError: a language that none of the items has.
+    """
+    kept = list(items)
+    if languages:
+        missing = sorted(set(languages) - {item.language for item in kept})
+        if missing:
+            there = ", ".join(sorted({item.language or "(no language)" for item in kept}))
+            raise UserError(f"{where}: nothing in {', '.join(missing)}", fix=f"choose of {there}")
+        kept = [item for item in kept if item.language in languages]
+    if words is not None:
+        spelt = sorted({(item.language, item.word) for item in kept}, key=_shuffled)
+        counts: dict[str, int] = {}
+        few: set[tuple[str, str]] = set()
+        for language, word in spelt:
+            counts[language] = counts.get(language, 0) + 1
+            if counts[language] <= words:
+                few.add((language, word))
+        kept = [item for item in kept if (item.language, item.word) in few]
+    return kept
+
+
+def _shuffled(key: tuple[str, str]) -> bytes:
+    return hashlib.blake2b("\t".join(key).encode(), digest_size=8).digest()
+
+
+def rewritten(items: Iterable[Pronunciation], config: PhoneConfig) -> list[Pronunciation]:
+    """With phones in the notation of the config; what is then the same pronunciation counts once.
+
+    Raises:
+        UserError: a pronunciation of which nothing is left.
+    """
+    found: dict[tuple[str, str, tuple[str, ...]], Pronunciation] = {}
+    for item in items:
+        phones = sounds(item.phones, config)
+        if not phones:
+            raise UserError(
+                f"{item.where}: {item.word}: nothing of {' '.join(item.phones)!r} is a phone",
+                fix="mend the line, or keep length and stress marks with --set phones.length=keep, phones.stress=keep",
+            )
+        found.setdefault((item.language, item.word, phones), replace(item, phones=phones))
+    return list(found.values())
+
+
+def judged(
+    pronouncer: Pronouncer, items: Sequence[Pronunciation], told: Callable[[list[Word]], list[Word]] = list
+) -> list[Judged]:
+    """Each word of `items` once, with its pronunciations there and the one that the model prefers.
+
+    Args:
+        told: from the words with their languages to those that the model is given.
+    """
+    references: dict[tuple[str, str], list[tuple[str, ...]]] = {}
+    for item in items:
+        references.setdefault((item.word, item.language), []).append(item.phones)
+    words = list(references)
+    found = pronouncer.pronounce(told(words))
+    return [
+        Judged(word, language, tuple(references[word, language]), best[0].phones if best else ())
+        for (word, language), best in zip(words, found, strict=True)
+    ]

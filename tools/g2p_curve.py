@@ -1,21 +1,19 @@
-"""Compare models of one language with models of all, by the words that they were trained on.
+"""Compare models of one language with a model of all, by the words that they were trained on.
 
-Usage: g2p_curve.py EXP PICTURE
-
-Reads `EXP/words<N>/<language or all>/test/predictions.tsv` (of `voxkit g2p score`), prints a metric line for each, and
+Reads `EXP/words<N>/<language or all>/test/predictions.tsv` (of `voxkit g2p score`), prints metric lines for each N, and
 what the shared model changes with a 95 % bootstrap interval over the words of each language; draws macro PER by N.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
-import sys
 from pathlib import Path
 
 from voxkit.metrics.pronunciation import Judged, PronunciationReport, paired
 from voxkit.metrics.pronunciation_plots import learning_curve
 
-ALL = "all"
+ALL, PREDICTIONS = "all", "predictions.tsv"
 
 
 def judged(file: Path) -> list[Judged]:
@@ -28,32 +26,41 @@ def judged(file: Path) -> list[Judged]:
 
 
 def main() -> None:
-    exp, picture = Path(sys.argv[1]), Path(sys.argv[2])
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("exp", type=Path)
+    parser.add_argument("picture", type=Path)
+    parser.add_argument(
+        "--shared", nargs=3, metavar=("N", "MODEL", "SCORED"), help="the model of all languages that lies elsewhere"
+    )
+    args = parser.parse_args()
     points: dict[str, list[tuple[float, float, float, float]]] = {"one model a language": [], "one model for all": []}
-    for folder in sorted(exp.glob("words*"), key=lambda path: int(path.name.removeprefix("words"))):
-        count = int(folder.name.removeprefix("words"))
-        shared = judged(folder / ALL / "test" / "predictions.tsv")
-        single = [
-            item
-            for file in sorted(folder.glob("*/test/predictions.tsv"))
-            if file.parent.parent.name != ALL
-            for item in judged(file)
-        ]
+    for folder in sorted(args.exp.glob("words*"), key=lambda path: int(path.name.removeprefix("words"))):
+        count = folder.name.removeprefix("words")
+        model, scored = folder / ALL / "g2p", folder / ALL / "test"
+        if args.shared and args.shared[0] == count:
+            model, scored = map(Path, args.shared[1:])
+        files = [file for file in sorted(folder.glob(f"*/test/{PREDICTIONS}")) if file.parent.parent.name != ALL]
+        single = [item for file in files for item in judged(file)]
+        languages = {item.language for item in single}
+        shared = [item for item in judged(scored / PREDICTIONS) if item.language in languages]
         for (name, drawn), system in zip(points.items(), (single, shared), strict=True):
-            report = PronunciationReport(system)
-            rates, spans = report.macro, report.intervals()
-            total = report.total
-            where = f"{count} words of each language, {name}"
-            over = f"macro over {len(report.by_language)} languages"
-            print(f"%WER {rates.wer:.2f} [ {over}, {total.wrong} / {total.words} ] {where}")
-            print(f"%PER {rates.per:.2f} [ {over}, {total.phones.count} / {total.phones.total} ] {where}")
-            drawn.append((count, rates.per, spans.per.low, spans.per.high))
+            drawn.append((int(count), *told(system, f"{count} words of each language, {name}")))
         changes = paired(single, shared)
-        print(f"PER with {count} words, one model for all: {changes.per}")
-        print(f"WER with {count} words, one model for all: {changes.wer}")
-        trained = json.loads((folder / ALL / "g2p" / "summary.json").read_text(encoding="utf-8"))
-        print(f"{count} words, one model for all: trained in {trained['seconds']:.0f} s on {trained['device']}")
-    learning_curve(points, picture, "training words of each language", "PER, macro [%]")
+        print(f"with {count} words, from one model a language to one for all: PER {changes.per}")
+        print(f"with {count} words, from one model a language to one for all: WER {changes.wer}")
+        trained = json.loads((model / "summary.json").read_text(encoding="utf-8"))
+        print(f"with {count} words, one model for all: trained in {trained['seconds']:.0f} s")
+    learning_curve(points, args.picture, "training words of each language", "PER, macro [%]")
+
+
+def told(system: list[Judged], name: str) -> tuple[float, float, float]:
+    """Print the macro rates of a system; PER with its interval."""
+    report = PronunciationReport(system)
+    total, rates, span = report.total, report.macro, report.intervals().per
+    over = f"macro over {len(report.by_language)} languages"
+    print(f"%WER {rates.wer:.2f} [ {over}, {total.wrong} / {total.words} ] {name}")
+    print(f"%PER {rates.per:.2f} [ {over}, {total.phones.count} / {total.phones.total} ] {name}")
+    return rates.per, span.low, span.high
 
 
 if __name__ == "__main__":

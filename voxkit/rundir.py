@@ -44,7 +44,7 @@ CONFIG, COMMAND, ENVIRONMENT, METRICS, LOCK, DISPOSABLE = (
 
 _PACKAGES = (
     "torch torchaudio lhotse numpy pydantic typer safetensors sentencepiece soundfile kaldifst kaldi-decoder kaldilm "
-    "kaldingram kaldialign k2 espeakng-loader submitit"
+    "kaldingram kaldialign k2 espeakng-loader wordfreq onnx onnxruntime submitit"
 ).split()
 
 

@@ -57,6 +57,24 @@ def test_a_lang_folder_from_lexicon_and_text(
         make(settings(order=2), Inputs(lexicon, text, dev_text=text), out)
 
 
+def test_the_phones_of_another_folder_can_be_kept(tmp_path: Path, lexicon: Path, text: Path) -> None:
+    make(settings(), Inputs(lexicon, text), tmp_path / "lang")
+    few = tmp_path / "few.txt"
+    few.write_text("go g ow\nto t uw\none w ah n\ntwo t uw\nwon w ah n\n")
+    made = Inputs(few, text, tokens=tmp_path / "lang" / "tokens.txt")
+    few.write_text(few.read_text().replace("one w ah n", "one n ow"))
+    make(settings(), made, tmp_path / "same")
+    assert Lang.load(tmp_path / "same").tokens == Lang.load(tmp_path / "lang").tokens
+    assert Lang.load(tmp_path / "same").words != Lang.load(tmp_path / "lang").words
+    few.write_text("go g ow\nto t oy\none w aa n\n")
+    with pytest.raises(DataError, match="2 of 3") as caught:
+        make(settings(), made, tmp_path / "other")
+    assert "its phone oy is not in" in str(caught.value)
+    assert not (tmp_path / "other").exists()
+    with pytest.raises(UserError, match="learnt anew"):
+        make(settings(units="char"), Inputs(text=text, tokens=made.tokens), tmp_path / "chars")
+
+
 def test_unheard_words_can_be_dropped(tmp_path: Path, lexicon: Path, text: Path) -> None:
     make(settings(unseen="drop"), Inputs(lexicon, text), tmp_path / "lang")
     assert "unheard" not in Arpa.read(tmp_path / "lang" / "lm.arpa").words

@@ -176,10 +176,10 @@ class PronunciationReport:
         """`%WER` and `%PER` lines of each language, of the macro means if there are several, and the intervals."""
         tallies, total = self.by_language, self.total
         found = [
-            f"%WER {tally.rates.wer:.2f} [ {tally.wrong} / {tally.words} ] {path} {language}"
+            f"%WER {tally.rates.wer:.2f} [ {tally.wrong} / {tally.words} ] {path} {language}".rstrip()
             for language, tally in tallies.items()
         ]
-        found += [tally.phones.line("PER", f"{path} {language}") for language, tally in tallies.items()]
+        found += [tally.phones.line("PER", f"{path} {language}".rstrip()) for language, tally in tallies.items()]
         name = ""
         if len(tallies) > 1:
             name, over = "macro ", f"macro over {len(tallies)} languages"

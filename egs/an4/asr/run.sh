@@ -1,16 +1,18 @@
 #!/usr/bin/env bash
 # AN4 (spelled words, numbers, commands): train on the official 948 utterances, decode the official 130, score.
 # The corpus is looked for in $VOXKIT_DATA/an4 and otherwise fetched from its repository. The scales of decoding
-# (conf/decode/an4.yaml) and all else were tuned on speakers held out of the training part, as tune.sh does.
+# (conf/decode/an4.yaml) and all else were tuned on speakers held out of the training part, as tune.sh does. Side by
+# side: with the dictionary, and with pronunciations of its words by g2p, which has not seen them.
 extras=
 . "$(dirname "${BASH_SOURCE[0]}")/../../../tools/recipe.sh"
 
 an4=$data/an4 lang=$exp/lang
 settings=(--config "$root/conf/train_am/an4.yaml") decode=(--config "$root/conf/decode/an4.yaml")
-shown=an406-fcaw-b
+shown=an406-fcaw-b pronounce=(--set train.epochs=3 --set train.score_every=1)
 if [ $smoke = yes ]; then
     shown=worst
     settings=(--config "$root/conf/train_am/tiny.yaml" --set train.steps=8)
+    pronounce=(--config "$root/conf/g2p/tiny.yaml" --words 100)
 fi
 
 if stage 1 "Prepare the corpus"; then
@@ -45,4 +47,37 @@ if stage 5 "Decode by minimum Bayes risk"; then
     picture "$exp/seed${seeds%% *}/mbr/plots/$shown.png" 5_confusion_network
 fi
 
-finish $(for seed in $seeds; do echo "$exp/seed$seed/decode/scores.txt" "$exp/seed$seed/mbr/scores.txt"; done)
+# No word of the dictionary is learnt, nor one that needs other phones than the acoustic model's. Single letters, whose
+# names no spelling tells, stay as they are.
+if stage 6 "Learn to pronounce from CMUdict without the words of AN4"; then
+    voxkit prepare cmudict --out "$data/cmudict"
+    for part in train dev; do
+        awk 'FNR == 1 { file++ } file == 1 { phone[$1] } file == 2 { known[tolower($1)] }
+            file == 3 && !(tolower($1) in known) {
+                split($0, columns, "\t"); said = columns[2]; gsub(/[0-9]/, "", said); count = split(said, phones, " ")
+                for (place = 1; place <= count && phones[place] in phone;) place++
+                if (place > count) print
+            }' "$lang/tokens.txt" "$an4/lexicon.txt" "$data/cmudict/$part.tsv" >"$data/unheard_$part.tsv"
+    done
+    in_two g2p train --train "$data/unheard_train.tsv" --dev "$data/unheard_dev.tsv" --out "$exp/g2p" \
+        --config "$root/conf/g2p/small.yaml" --set phones.stress=drop "${pronounce[@]}"
+fi
+
+if stage 7 "Decode with pronunciations that it gives"; then
+    grep '^[A-Z] ' "$an4/lexicon.txt" >"$exp/letters.txt"
+    cut -d ' ' -f 1 "$an4/lexicon.txt" | sort -u >"$exp/words.txt"
+    voxkit g2p apply "$exp/g2p" "$exp/words.txt" --known "$exp/letters.txt" --with-known --nbest 3 --least 0.1 \
+        --out "$exp/pronounced"
+    grep -v '^[A-Z] ' "$an4/lexicon.txt" >"$exp/unheard.txt"
+    voxkit g2p score "$exp/g2p" "$exp/unheard.txt" --out "$exp/g2p/unheard"
+    voxkit make-graph --lexicon "$exp/pronounced/lexicon.txt" --tokens "$lang" --text "$an4/text_train.txt" --order 3 \
+        --out "$exp/lang_g2p"
+    for seed in $seeds; do
+        voxkit decode "$exp/seed$seed/am" "$an4/cuts_test.jsonl.gz" --graph "$exp/lang_g2p" \
+            --out "$exp/seed$seed/decode_g2p" "${decode[@]}"
+    done
+fi
+
+finish $(for seed in $seeds; do
+    for how in decode decode_g2p mbr; do echo "$exp/seed$seed/$how/scores.txt"; done
+done) "$exp/g2p/unheard/scores.txt"

@@ -1,49 +1,68 @@
 #!/usr/bin/env bash
-# What sharing a model is worth where a language has few words: models of one language and of all fifteen, of the same
-# size, trained on 100, 300 and 1000 words of each language for as many epochs and scored on the official test part.
-# With all 3600 words run.sh compares them. A GPU is used where there is one.
+# What sharing a model is worth: models of one language and of all fifteen, of the same size, trained on 100, 300, 1000
+# and all 3600 words of each language and scored on the official test part. With all words the model of run.sh is the
+# shared one, so that comes first. Then all models of all words together, as an ensemble.
 extras=
 . "$(dirname "${BASH_SOURCE[0]}")/../../../tools/recipe.sh"
 . "$root/tools/g2p.sh"
 
-words=$data/sigmorphon2020 epochs=([100]=60 [300]=50 [1000]=40) few=([100]=16 [300]=32 [1000]=128)
-many=([100]=128 [300]=128 [1000]=256)
-settings=(--config "$root/conf/g2p/sigmorphon2020.yaml" --set train.precision=fp32 --set train.warmup=100)
+all=3600 sizes="1000 300 100" words=$data/sigmorphon2020 small=(--config "$root/conf/g2p/small.yaml")
+large=(--config "$root/conf/g2p/sigmorphon2020.yaml" --set train.precision=bf16)
+# epochs and words in a batch: of one language, and of all
+one_epochs=([100]=100 [300]=50 [1000]=24 [3600]=12) one_batch=([100]=16 [300]=32 [1000]=32 [3600]=32)
+all_epochs=([100]=60 [300]=30 [1000]=15) all_batch=([100]=64 [300]=64 [1000]=128)
 if [ $smoke = yes ]; then
-    words=$data/few epochs=([10]=1 [20]=1) few=([10]=8 [20]=8) many=([10]=64 [20]=64)
-    settings=(--config "$root/conf/g2p/tiny.yaml" --set train.steps=2 --set train.warmup=1)
+    all=20 sizes=10 words=$data/few small=(--config "$root/conf/g2p/tiny.yaml" --set train.steps=2 --set train.warmup=1)
+    large=("${small[@]}") one_epochs=([10]=1 [20]=1) one_batch=([10]=8 [20]=8) all_epochs=([10]=1) all_batch=([10]=64)
 fi
 
-# learn FOLDER WORDS BATCH [--language LANG]: train and score a model on so many words of each language
+# learn FOLDER WORDS EPOCHS BATCH OPTION ...: train and score a model on so many words of each language
 learn() {
-    local folder=$1 count=$2 batch=$3
-    voxkit g2p train --train "$words/train.tsv" --dev "$words/dev.tsv" --out "$folder/g2p" --words "$count" \
-        "${settings[@]}" --set "batch.words=$batch" --set "train.epochs=${epochs[$count]}" --set train.tensorboard=false \
-        --set "train.score_every=${epochs[$count]}" "${@:4}"
-    voxkit g2p score "$folder/g2p" "$words/test.tsv" --out "$folder/test" "${@:4}"
+    local folder=$1 count=$2 epochs=$3 batch=$4 only=()
+    if [ "$(basename "$folder")" != all ]; then only=(--language "$(basename "$folder")"); fi
+    voxkit g2p train --train "$words/train.tsv" --dev "$words/dev.tsv" --out "$folder/g2p" --words "$count" "${only[@]}" \
+        --set train.warmup=50 --set train.tensorboard=false --set "batch.words=$batch" --set "train.epochs=$epochs" \
+        --set "train.score_every=$epochs" "${@:5}"
+    voxkit g2p score "$folder/g2p" "$words/test.tsv" --out "$folder/test" "${only[@]}"
 }
 
 if stage 1 "Prepare the words"; then
     voxkit prepare sigmorphon2020_g2p --out "$data/sigmorphon2020"
     if [ $smoke = yes ]; then few_words "$data/sigmorphon2020" "$words"; fi
 fi
+languages=$(cut -f 3 "$words/train.tsv" | sort -u)
+if [ $smoke = yes ]; then languages="fre kor"; fi
 
 if stage 2 "Train and score models of few words"; then
-    languages=$(cut -f 3 "$words/train.tsv" | sort -u)
-    if [ $smoke = yes ]; then languages="fre kor"; fi
-    for count in $(printf '%s\n' "${!epochs[@]}" | sort -rn); do
-        beside "$exp/words$count/all.log" learn "$exp/words$count/all" "$count" "${many[$count]}" \
-            $(for language in $languages; do echo --language "$language"; done)
+    for count in $sizes; do
+        beside "$exp/words$count/all.log" learn "$exp/words$count/all" "$count" "${all_epochs[$count]}" \
+            "${all_batch[$count]}" "${small[@]}"
         for language in $languages; do
-            beside "$exp/words$count/$language.log" learn "$exp/words$count/$language" "$count" "${few[$count]}" \
-                --language "$language"
+            beside "$exp/words$count/$language.log" learn "$exp/words$count/$language" "$count" "${one_epochs[$count]}" \
+                "${one_batch[$count]}" "${small[@]}"
         done
     done
     settle
 fi
 
-if stage 3 "Compare"; then
-    python "$root/tools/g2p_curve.py" "$exp" "$results/curve.png" >"$exp/compared.txt"
+if stage 3 "Train and score models of one language on all its words"; then
+    for language in $languages; do
+        beside "$exp/words$all/$language.log" learn "$exp/words$all/$language" "$all" "${one_epochs[$all]}" \
+            "${one_batch[$all]}" "${large[@]}"
+    done
+    settle
 fi
 
-finish "$exp/compared.txt"
+shared=$exp/seed${seeds%% *}
+if stage 4 "Compare"; then
+    python "$root/tools/g2p_curve.py" "$exp" "$results/curve.png" --shared "$all" "$shared/g2p" "$shared/test_given" \
+        >"$exp/compared.txt"
+fi
+
+if stage 5 "Pronounce with all models together"; then
+    also=()
+    for language in $languages; do also+=(--also "$exp/words$all/$language/g2p"); done
+    voxkit g2p score "$shared/g2p" "$words/test.tsv" "${also[@]}" --out "$exp/ensemble"
+fi
+
+finish "$exp/compared.txt" "$exp/ensemble/scores.txt"

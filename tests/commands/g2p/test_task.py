@@ -199,3 +199,12 @@ def test_help_does_not_import_torch() -> None:
     modules = "apply, pronounce, search, tables"
     code = f"import sys; from voxkit.commands.g2p import {modules}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_words_that_are_too_long_are_told(tmp_path: Path) -> None:
+    path = tmp_path / "lexicon.tsv"
+    path.write_text(f"ab\ta b\tone\n{'a' * 300}\ta\tone\nb\t{'b ' * 300}\tone\nba\tb a\tone\n")
+    with pytest.raises(DataError, match=r"lexicon\.tsv:2") as caught:
+        task(tmp_path, path)
+    assert "too long: 2" in str(caught.value)
+    assert [item.word for item in task(tmp_path, path, max_bad=0.5).items] == ["ab", "ba"]

@@ -233,8 +233,9 @@ def apply(
     Text has one word a line, or `word<TAB>language`. Of a Lhotse manifest every word in its texts is taken once.
     Output is `word<TAB>phones`, with --nbest `word<TAB>probability<TAB>phones`; where the input names languages, or
     --lang is auto in a pipe, the language is the last column. With --out, OUT/lexicon.txt is a lexicon that `voxkit
-    make-graph --lexicon` takes; words that cannot be pronounced, since no letter of theirs is known, are listed in
-    OUT/unpronounced.txt. A language that the model has not learnt is pronounced as one unknown to it, with a notice.
+    make-graph --lexicon` takes; words that cannot be pronounced (no letter of theirs is known, or there are more than
+    256) or cannot be in a lexicon are listed in OUT/unpronounced.txt with the reason. A language that the model has not
+    learnt is pronounced as one unknown to it, with a notice.
 
     [bold]Examples[/bold]
 

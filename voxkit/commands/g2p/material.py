@@ -9,9 +9,9 @@ from pathlib import Path
 
 from voxkit.commands.g2p.command import DataConfig, PhoneConfig
 from voxkit.commands.g2p.pronounce import Pronouncer, Word
-from voxkit.commands.g2p.tables import sounds
+from voxkit.commands.g2p.tables import LONGEST, Tables, sounds
 from voxkit.data.pronunciations import LANGUAGE, Pronunciation, read_pronunciations
-from voxkit.errors import UserError
+from voxkit.errors import Problems, UserError
 from voxkit.metrics.pronunciation import Judged
 from voxkit.rundir import digest
 
@@ -85,6 +85,24 @@ def chosen(
 
 def _shuffled(key: tuple[str, str]) -> bytes:
     return hashlib.blake2b("\t".join(key).encode(), digest_size=8).digest()
+
+
+def fitting(
+    items: Sequence[Pronunciation], tables: Tables, max_bad: float, rejected: Path | None
+) -> list[Pronunciation]:
+    """Those that are short enough for the network.
+
+    Raises:
+        DataError: more than `max_bad` of them are not.
+    """
+    problems = Problems()
+    for item in items:
+        letters, phones = len(tables.letter_ids(item.word, item.language)), len(item.phones) + 1
+        if max(letters, phones) > LONGEST:
+            what = f"has {letters} letters and {phones} phones, ends included; {LONGEST} are the most"
+            problems.add("too long", item.where, item.where, f"{item.word[:40]}... {what}", "leave it out")
+    bad = problems.settle(len(items), max_bad, rejected)
+    return [item for item in items if item.where not in bad]
 
 
 def rewritten(items: Iterable[Pronunciation], config: PhoneConfig) -> list[Pronunciation]:

@@ -61,7 +61,8 @@ class Examination:
     def _told(self, words: list[Word], pronouncer: Pronouncer) -> list[Word]:
         """The words with the languages that the model is told."""
         if self.lang == "given":
-            return words
+            (only,) = pronouncer.tables.languages[1:] if len(pronouncer.tables.languages) == 2 else ("",)
+            return [(word, language or only) for word, language in words]
         if self.lang == "none":
             return [(word, "") for word, _ in words]
         guessed = Answerer(pronouncer).languages([Entry(word, "") for word, _ in words])

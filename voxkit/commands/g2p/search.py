@@ -56,8 +56,8 @@ def beam_search(
 ) -> list[list[tuple[list[int], float]]]:
     """The `nbest` most probable phone sequences of each word, with log probabilities, the best first.
 
-    An ensemble's probability of a phone is the mean of its members'. A word of T letters gets 2 T + 20 phones at most,
-    and no more than `LONGEST`.
+    An ensemble's probability of a phone is the mean of its members'. A word of T letters gets one phone at least and
+    2 T + 20 phones at most, and no more than `LONGEST`.
     """
     beam = max(beam, nbest)
     words, longest = len(letters), max(map(len, letters))

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from voxkit.commands.g2p.command import G2p
-from voxkit.commands.g2p.material import chosen, judged, read, rewritten
+from voxkit.commands.g2p.material import chosen, fitting, judged, read, rewritten
 from voxkit.commands.g2p.model import G2pModel, build
 from voxkit.commands.g2p.pronounce import Pronouncer
 from voxkit.commands.g2p.tables import ANY, END, FILE, PAD, START, UNKNOWN, WORD_END, Tables, spell
@@ -64,6 +64,7 @@ class G2pTask:
         self.items = rewritten(chosen(items, data.languages, data.words, "the training data"), config.phones)
         self.tables = Tables.learn(self.items, config.letters, config.phones)
         self.tables.save(folder / FILE)
+        self.items = fitting(self.items, self.tables, data.max_bad, folder / "rejected_long.jsonl")
         self.assets: Mapping[str, Path] = {FILE: folder / FILE}
         if data.dev:
             dev = read(data.dev, data.max_bad, folder / "rejected_dev.jsonl")

@@ -61,6 +61,14 @@ def make_graph(
         Path | None,
         typer.Option("--dev-text", help="Sentences for the perplexity that is printed.", show_default=False),
     ] = None,
+    tokens: Annotated[
+        Path | None,
+        typer.Option(
+            "--tokens",
+            help="Lang folder whose phones to keep: its acoustic models decode with the new one.",
+            show_default=False,
+        ),
+    ] = None,
     units: Annotated[
         str | None, typer.Option("--units", help="phone (needs --lexicon), char or bpe.", show_default=False)
     ] = None,
@@ -78,6 +86,9 @@ def make_graph(
     Phones need a lexicon. Characters and sub-words are learnt from the text and spell any word. Without --text and
     --arpa the folder has no graph, which is enough to train with and to decode greedily.
 
+    Another lexicon for a model that is trained already (of `voxkit g2p apply`, for example) must be said with the
+    phones that the model knows: --tokens names the lang folder that it was trained with.
+
     \b
     voxkit make-graph --lexicon an4.dic --text cuts_train.jsonl.gz --out exp/lang
     voxkit make-graph --units bpe --vocab-size 500 --text train.txt --dev-text dev.txt --out exp/lang_bpe
@@ -90,5 +101,7 @@ def make_graph(
     if out is None:
         raise UserError("no --out", fix="name the lang folder to write: --out DIR")
     from voxkit.commands.make_graph.task import Inputs, make
+    from voxkit.data.lang import TOKENS
 
-    make(settings, Inputs(lexicon, text, arpa, dev_text), out, max_bad)
+    table = None if tokens is None else tokens / TOKENS
+    make(settings, Inputs(lexicon, text, arpa, dev_text, table), out, max_bad)

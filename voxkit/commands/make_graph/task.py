@@ -31,6 +31,7 @@ class Inputs:
     text: Path | None = None
     arpa: Path | None = None
     dev_text: Path | None = None
+    tokens: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,8 @@ def make(config: MakeGraph, inputs: Inputs, out: Path, max_bad: float = 0.0) -> 
         raise UserError("phones need a lexicon", fix="give --lexicon FILE, or --units char or bpe")
     if config.units != "phone" and inputs.text is None and inputs.arpa is None:
         raise UserError(f"{config.units} units are learnt from words", fix="give --text FILE or --arpa FILE")
+    if inputs.tokens is not None and config.units != "phone":
+        raise UserError(f"--tokens keeps phones, and {config.units} units are learnt anew", fix="leave --tokens out")
     if config.units != "phone" and inputs.lexicon is not None:
         raise UserError(
             f"--lexicon {inputs.lexicon}: {config.units} units spell every word and take no pronunciations",
@@ -81,7 +84,8 @@ def _make(config: MakeGraph, inputs: Inputs, work: Path, out: Path, max_bad: flo
             max_bad=max_bad,
             rejected=work / "rejected.jsonl",
         )
-        lang = _lang(work, config, lexicon.phones, sorted(lexicon.entries))
+        phones = _kept(inputs.tokens, inputs.lexicon, lexicon) if inputs.tokens else lexicon.phones
+        lang = _lang(work, config, phones, sorted(lexicon.entries))
         lang.save(lexicon)
     else:
         vocabulary = set(counts) | (lm.words if lm else set())
@@ -125,6 +129,25 @@ def _over_lexicon(lm: Arpa, lexicon: Lexicon, counts: Counter[str], unseen: str)
     mass = 10 ** lm.orders[0][(UNKNOWN,)][0]
     say(f"{len(silent)} words of the lexicon are not in the language model: they share a probability of {mass:.2g}")
     return lm.restricted(words, unseen=sorted(silent))
+
+
+def _kept(table: Path, path: Path, lexicon: Lexicon) -> list[str]:
+    """The phones of another lang folder's table.
+
+    Raises:
+        UserError: no such table, or one of other units.
+        DataError: words of the lexicon that need other phones.
+    """
+    other = Lang.load(table.parent)
+    if other.units != "phone":
+        raise UserError(f"{table}: its tokens are {other.units} units, not phones", fix="name a lang folder of phones")
+    problems = Problems()
+    for word, phones, _ in lexicon:
+        for phone in sorted(set(phones) - set(other.tokens)):
+            what = f"its phone {phone} is not in {table}"
+            problems.add("other phone", str(path), f"{word}:{' '.join(phones)}", what, "mend it or leave it out")
+    problems.settle(sum(1 for _ in lexicon))
+    return other.tokens[1:]
 
 
 def _lang(work: Path, config: MakeGraph, tokens: list[str], words: list[str]) -> Lang:

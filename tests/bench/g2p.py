@@ -40,11 +40,11 @@ SINGLE = 300  # words that are said one at a time
 STARTS = 5  # of a command, after one that brings its files into memory
 RANKS = 10_000, 30_000  # of the words by frequency: rare enough to be missing in a lexicon
 NOTES = {
-    "g2p-en": "G2p.predict, its network alone, which takes a word at a time; without the corpora of nltk",
+    "g2p-en": "G2p.predict, its network alone, greedy, a word at a time; nothing is looked up, nltk has no corpora",
     "phonemizer": "EspeakBackend.phonemize",
     "espeak-ng": "espeak_TextToPhonemes, a word at a time",
 }
-THREADS = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
+THREADS = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
 
 def main() -> None:
@@ -159,12 +159,12 @@ def measure(options: argparse.Namespace) -> Result:
     words = options.words.read_text().split()
     say, name = SYSTEMS[options.one](options)
     say(words[:50])  # the first calls are slower
-    batches, phones = [], 0
+    batches, lengths = [], [0]
     for _ in range(REPEATS):
         begun, clock = time.process_time(), time.perf_counter()
         said = say(words)
         batches.append((time.process_time() - begun, time.perf_counter() - clock))
-        phones = sum(map(len, said))
+        lengths = list(map(len, said))
     single = []
     for word in words[:: max(1, len(words) // SINGLE)]:
         begun = time.process_time()
@@ -176,7 +176,8 @@ def measure(options: argparse.Namespace) -> Result:
         "batch": len(words) / cpu,
         "mean": 1e3 * sum(single) / len(single),
         "median": 1e3 * median(single),
-        "phones": phones / len(words),
+        "phones": sum(lengths) / len(lengths),
+        "longest": max(lengths),
         "busy": max(1.0, clock / cpu),
     }
 
@@ -193,23 +194,25 @@ def compare(options: argparse.Namespace) -> None:
         ours, peers = results(options, file.name)
     letters = sum(map(len, words)) / len(words)
     print(f"{len(words)} English words of {letters:.1f} letters, {where(options.words)}; one core, one thread")
-    print(f"batch: CPU time, best of {REPEATS}; one word: CPU time of {min(SINGLE, len(words))} of them, one a call")
-    for name, result in {**ours, **peers}.items():
+    for name, one in {**ours, **peers}.items():
         note = f" ({NOTES[name]})" if name in NOTES else ""
-        print(f"{name}: {result['version']}{note}; {result['phones']:.1f} phones a word")
-    pairs(ours, peers, "batch", "batch", lambda one: f"{one['batch']:.0f} words/s", faster=max)
-    pairs(ours, peers, "one word", "mean", lambda one: f"mean {one['mean']:.2f} median {one['median']:.2f} ms")
+        print(f"{name}: {one['version']}{note}; {one['phones']:.1f} phones a word, {one['longest']} at most")
+    if options.export is None:
+        print("ONNX: not measured without --export")
+    if options.peers is None:
+        print("g2p-en, phonemizer: not measured without --peers")
+    print(f"batch: CPU time, best of {REPEATS}; one word: CPU time of {min(SINGLE, len(words))} words, one a call")
+    lines(ours, peers, "batch", "batch", lambda one: f"{one['batch']:.0f} words/s", more_is_faster=True)
+    lines(ours, peers, "one word", "mean", lambda one: f"mean {one['mean']:.2f} median {one['median']:.2f} ms")
     busy = max(one["busy"] for one in (*ours.values(), *peers.values()))
     if busy > 1.1:
         print(f"the core had other work: a batch took up to {busy:.1f}x its CPU time by the clock")
-    print(f"first word: by the clock, of {STARTS} starts; {words[0]!r}, beam {APPLY_BEAM}")
-    ours, peers = starts(options, peers, words[0])
-    pairs(
-        ours,
-        peers,
-        "first word",
-        "best",
-        lambda one: "best {best:.2f} median {median:.2f} cpu {cpu:.2f} s".format(**one),
+    print(
+        f"first word: by the clock, best and median of {STARTS} starts, least CPU time; {words[0]!r}, beam {APPLY_BEAM}"
+    )
+    ours, peers = starts(options, list(peers), words[0])
+    lines(
+        ours, peers, "first word", "best", lambda one: f"{one['best']:.2f} {one['median']:.2f} cpu {one['cpu']:.2f} s"
     )
 
 
@@ -232,17 +235,13 @@ def where(path: Path | None) -> str:
 
 
 def models(options: argparse.Namespace) -> dict[str, Path]:
-    found = {"torch": options.model, "onnx": options.export}
-    if options.export is None:
-        print("no --export: ONNX is not measured")
-    return {engine: path for engine, path in found.items() if path is not None}
+    return {"torch": options.model, **({"onnx": options.export} if options.export else {})}
 
 
 def interpreters(options: argparse.Namespace) -> dict[str, str]:
-    if options.peers is None:
-        print("no --peers: g2p-en and phonemizer are not measured")
-        return {"espeak-ng": sys.executable}
-    return {"g2p-en": options.peers, "phonemizer": options.peers, "espeak-ng": sys.executable}
+    """Where each peer is, by name."""
+    others = dict.fromkeys(("g2p-en", "phonemizer"), options.peers) if options.peers else {}
+    return {**others, "espeak-ng": sys.executable}
 
 
 def results(options: argparse.Namespace, words: str) -> tuple[dict[str, Result], dict[str, Result]]:
@@ -258,14 +257,14 @@ def results(options: argparse.Namespace, words: str) -> tuple[dict[str, Result],
     for name, python in interpreters(options).items():
         done = run([python, __file__, str(options.model), "--one", name, *common])
         if done.returncode:
-            print(f"{name} is not measured: {(done.stderr.strip().splitlines() or ['?'])[-1]}")
+            print(f"{name}: not measured: {(done.stderr.strip().splitlines() or ['?'])[-1]}")
         else:
             peers[name] = json.loads(done.stdout)
     return ours, peers
 
 
 def run(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment())
+    return subprocess.run(command, capture_output=True, text=True, env=environment())
 
 
 def environment() -> dict[str, str]:
@@ -274,16 +273,12 @@ def environment() -> dict[str, str]:
 
 def starts(options: argparse.Namespace, peers: Sequence[str], word: str) -> tuple[dict[str, Result], dict[str, Result]]:
     program = str(Path(sys.executable).with_name("voxkit"))
-    found = {"torch": options.model, "onnx": options.export}
+    pythons = interpreters(options)
     ours = {
         f"voxkit {engine}": start([program, "g2p", "apply", str(path), "--lang", options.lang], word)
-        for engine, path in found.items()
-        if path is not None
+        for engine, path in models(options).items()
     }
-    others = {}
-    for name in peers:
-        python = sys.executable if name == "espeak-ng" else options.peers
-        others[name] = start([python, __file__, str(options.model), "--first", name], word)
+    others = {name: start([pythons[name], __file__, str(options.model), "--first", name], word) for name in peers}
     return ours, others
 
 
@@ -295,7 +290,8 @@ def start(command: Sequence[str], word: str) -> Result:
         with subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment()
         ) as process:
-            assert process.stdin is not None and process.stdout is not None
+            assert process.stdin is not None
+            assert process.stdout is not None
             process.stdin.write(f"{word}\n".encode())
             process.stdin.close()
             answer = process.stdout.readline()
@@ -309,21 +305,21 @@ def start(command: Sequence[str], word: str) -> Result:
     return {"best": min(waits[1:]), "median": median(waits[1:]), "cpu": min(spent[1:])}
 
 
-def pairs(
+def lines(
     ours: dict[str, Result],
     peers: dict[str, Result],
     title: str,
     key: str,
     shown: Callable[[Result], str],
-    faster: Callable[..., float] = min,
+    more_is_faster: bool = False,
 ) -> None:
-    """A line for each of voxkit's variants and each peer; the ratio is of `key`."""
+    """A line for each of voxkit's variants, with the ratio of `key` to each peer's."""
     for name, mine in ours.items():
-        if not peers:
-            print(f"{title}: {name} {shown(mine)}")
+        parts = [f"{title}: {name} {shown(mine)}"]
         for peer, other in peers.items():
-            ratio = mine[key] / other[key] if faster is max else other[key] / mine[key]
-            print(f"{title}: {name} {shown(mine)}, {peer} {shown(other)}: {ratio:.3g}x")
+            ratio = mine[key] / other[key] if more_is_faster else other[key] / mine[key]
+            parts.append(f"{peer} {shown(other)}: {ratio:.2g}x")
+        print(", ".join(parts))
 
 
 def median(values: Sequence[float]) -> float:

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # What sharing a model is worth: models of one language and of all fifteen, of the same size, trained on 100, 300, 1000
-# and all 3600 words of each language and scored on the official test part. With all words the model of run.sh is the
-# shared one, so that comes first. Then all models of all words together, as an ensemble.
+# and all 3600 words of each language, compared on the official test part of every other language. With all words the
+# model of run.sh, which comes first, is the shared one. Then it and those of one language together, as an ensemble.
 extras=
 . "$(dirname "${BASH_SOURCE[0]}")/../../../tools/recipe.sh"
 . "$root/tools/g2p.sh"
@@ -9,8 +9,8 @@ extras=
 all=3600 sizes="1000 300 100" words=$data/sigmorphon2020 small=(--config "$root/conf/g2p/small.yaml")
 large=(--config "$root/conf/g2p/sigmorphon2020.yaml" --set train.precision=bf16)
 # epochs and words in a batch: of one language, and of all
-one_epochs=([100]=100 [300]=50 [1000]=24 [3600]=12) one_batch=([100]=16 [300]=32 [1000]=32 [3600]=32)
-all_epochs=([100]=60 [300]=30 [1000]=15) all_batch=([100]=64 [300]=64 [1000]=128)
+one_epochs=([100]=60 [300]=40 [1000]=20 [3600]=12) one_batch=([100]=16 [300]=32 [1000]=32 [3600]=48)
+all_epochs=([100]=40 [300]=20 [1000]=10) all_batch=([100]=64 [300]=64 [1000]=128)
 if [ $smoke = yes ]; then
     all=20 sizes=10 words=$data/few small=(--config "$root/conf/g2p/tiny.yaml" --set train.steps=2 --set train.warmup=1)
     large=("${small[@]}") one_epochs=([10]=1 [20]=1) one_batch=([10]=8 [20]=8) all_epochs=([10]=1) all_batch=([10]=64)
@@ -30,7 +30,7 @@ if stage 1 "Prepare the words"; then
     voxkit prepare sigmorphon2020_g2p --out "$data/sigmorphon2020"
     if [ $smoke = yes ]; then few_words "$data/sigmorphon2020" "$words"; fi
 fi
-languages=$(cut -f 3 "$words/train.tsv" | sort -u)
+languages=$(cut -f 3 "$words/train.tsv" | sort -u | awk 'NR % 2')
 if [ $smoke = yes ]; then languages="fre kor"; fi
 
 if stage 2 "Train and score models of few words"; then

@@ -57,59 +57,79 @@ def beam_search(
     """The `nbest` most probable phone sequences of each word, with log probabilities, the best first.
 
     An ensemble's probability of a phone is the mean of its members'. A word of T letters gets one phone at least and
-    2 T + 20 phones at most, and no more than `LONGEST`.
+    2 T + 20 phones at most, and no more than `LONGEST`. Of the hypotheses that are not at their end, a word keeps the
+    `beam` best, and only those that may still be among the `nbest`: they can only become less probable.
     """
     beam = max(beam, nbest)
-    words, longest = len(letters), max(map(len, letters))
-    padded = np.zeros((words, longest), dtype=np.int64)
-    for row, numbers in enumerate(letters):
-        padded[row, : len(numbers)] = numbers
-    lengths = np.array([len(numbers) for numbers in letters], dtype=np.int64)
-    tongue = np.asarray(languages, dtype=np.int64)
-    rows = np.repeat(np.arange(words), beam)
-    memories, states = [], []
-    for scorer in scorers:
-        begun = scorer.begin(padded, lengths, tongue)
-        memories.append(tuple(part[rows] for part in begun.memory))
-        states.append(tuple(part[rows] for part in begun.state))
-    tongue = tongue[rows]
-    # one hypothesis to begin with: all of them would be the same
-    scores = np.full((words, beam), -np.inf)
-    scores[:, 0] = 0.0
-    said = np.zeros((words * beam, 0), dtype=np.int64)
-    last = np.full(words * beam, START, dtype=np.int64)
-    ended = np.zeros(words * beam, dtype=bool)
+    padded, lengths = _padded(letters)
     most = np.minimum(2 * lengths + 20, LONGEST)
-    for count in range(int(most.max())):
+    tongue = np.asarray(languages, dtype=np.int64)
+    begun = [scorer.begin(padded, lengths, tongue) for scorer in scorers]
+    memories, states = [parts.memory for parts in begun], [parts.state for parts in begun]
+    # a row for each hypothesis; those of a word lie together
+    words = np.arange(len(letters))
+    scores, said = np.zeros(len(words)), np.zeros((len(words), 0), dtype=np.int64)
+    last = np.full(len(words), START, dtype=np.int64)
+    ended: list[list[tuple[list[int], float]]] = [[] for _ in letters]
+    while len(words):
         found = [
-            scorer.step(last, tongue, memory, state)
+            scorer.step(last, tongue[words], memory, state)
             for scorer, memory, state in zip(scorers, memories, states, strict=True)
         ]
         log_probs = _mean([log_prob for log_prob, _ in found])
         log_probs[:, START] = -np.inf
-        if count == 0:
+        if not said.shape[1]:
             log_probs[:, END] = -np.inf  # a word is not silence
-        log_probs[np.repeat(count + 1 >= most, beam)[:, None] & (np.arange(log_probs.shape[1]) != END)] = -np.inf
-        log_probs[ended] = -np.inf
-        log_probs[ended, END] = 0.0  # what has ended stays as it is
-        totals = (scores.reshape(-1, 1) + log_probs).reshape(words, -1)
-        best = _largest(totals, beam)
-        scores = np.take_along_axis(totals, best, axis=1)
-        parents = (np.arange(words)[:, None] * beam + best // log_probs.shape[1]).ravel()
-        last = (best % log_probs.shape[1]).ravel()
-        said = np.concatenate([said[parents], last[:, None]], axis=1)
-        ended = ended[parents] | (last == END)
-        if (ended | np.isneginf(scores.ravel())).all():
-            break
-        states = [tuple(part[parents] for part in state) for _, state in found]
-    return [
-        [
-            ([int(phone) for phone in said[word * beam + place] if phone > END], float(scores[word, place]))
-            for place in range(nbest)
-            if np.isfinite(scores[word, place])
-        ]
-        for word in range(words)
-    ]
+        full = said.shape[1] + 1 >= most[words]
+        log_probs[np.ix_(full, np.arange(log_probs.shape[1]) != END)] = -np.inf
+        rows, phones, totals = _best(scores[:, None] + log_probs, words, beam)
+        for row, total in zip(rows[phones == END], totals[phones == END], strict=True):
+            _keep(ended[words[row]], (said[row].tolist(), float(total)), nbest)
+        least = np.array([several[-1][1] if len(several) == nbest else -np.inf for several in ended])
+        going = (phones != END) & (totals > least[words[rows]])
+        rows, last, scores = rows[going], phones[going], totals[going]
+        said = np.concatenate([said[rows], last[:, None]], axis=1)
+        words = words[rows]
+        if len(rows) != len(memories[0][0]) or (rows != np.arange(len(rows))).any():
+            memories = [tuple(part[rows] for part in memory) for memory in memories]
+        states = [tuple(part[rows] for part in state) for _, state in found]
+    return ended
+
+
+def _padded(letters: Sequence[Sequence[int]]) -> tuple[Numbers, Numbers]:
+    """(B, T) and the lengths (B,)."""
+    lengths = np.array([len(numbers) for numbers in letters], dtype=np.int64)
+    padded = np.zeros((len(letters), lengths.max(initial=0)), dtype=np.int64)
+    for row, numbers in enumerate(letters):
+        padded[row, : len(numbers)] = numbers
+    return padded, lengths
+
+
+def _best(totals: NDArray[np.float64], words: Numbers, beam: int) -> tuple[Numbers, Numbers, NDArray[np.float64]]:
+    """The `beam` best continuations of each word: the rows they continue, phones, and totals; ordered by word.
+
+    Args:
+        totals: (N, V).
+        words: (N,), in order.
+    """
+    first = np.flatnonzero(np.diff(words, prepend=-1))  # row where each word begins
+    sizes = np.diff(first, append=len(words))
+    place = np.arange(len(words)) - np.repeat(first, sizes)
+    table = np.full((len(first), int(sizes.max()), totals.shape[1]), -np.inf)
+    table[np.repeat(np.arange(len(first)), sizes), place] = totals
+    flat = table.reshape(len(first), -1)
+    chosen = _largest(flat, min(beam, flat.shape[1]))
+    found = np.take_along_axis(flat, chosen, axis=1)
+    rows = first[:, None] + chosen // totals.shape[1]
+    real = np.isfinite(found)
+    return rows[real], (chosen % totals.shape[1])[real], found[real]
+
+
+def _keep(several: list[tuple[list[int], float]], one: tuple[list[int], float], nbest: int) -> None:
+    """Add a hypothesis to those of a word, of which the `nbest` best stay, in order."""
+    several.append(one)
+    several.sort(key=lambda hypothesis: -hypothesis[1])
+    del several[nbest:]
 
 
 def _mean(log_probs: Sequence[Array]) -> NDArray[np.float64]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections import defaultdict
 from pathlib import Path
 
 from voxkit.metrics.pronunciation import Judged, PronunciationReport, paired
@@ -30,21 +31,25 @@ def main() -> None:
     parser.add_argument("exp", type=Path)
     parser.add_argument("picture", type=Path)
     parser.add_argument(
-        "--shared", nargs=3, metavar=("N", "MODEL", "SCORED"), help="the model of all languages that lies elsewhere"
+        "--shared",
+        nargs=3,
+        metavar=("N", "MODEL", "SCORED"),
+        help="a larger model of all that lies elsewhere",
     )
     args = parser.parse_args()
-    points: dict[str, list[tuple[float, float, float, float]]] = {"one model a language": [], "one model for all": []}
+    points: defaultdict[str, list[tuple[float, float, float, float]]] = defaultdict(list)
     for folder in sorted(args.exp.glob("words*"), key=lambda path: int(path.name.removeprefix("words"))):
         count = folder.name.removeprefix("words")
-        model, scored = folder / ALL / "g2p", folder / ALL / "test"
+        model, scored, size = folder / ALL / "g2p", folder / ALL / "test", ""
         if args.shared and args.shared[0] == count:
-            model, scored = map(Path, args.shared[1:])
+            model, scored, size = Path(args.shared[1]), Path(args.shared[2]), " (larger)"
         files = [file for file in sorted(folder.glob(f"*/test/{PREDICTIONS}")) if file.parent.parent.name != ALL]
         single = [item for file in files for item in judged(file)]
         languages = {item.language for item in single}
         shared = [item for item in judged(scored / PREDICTIONS) if item.language in languages]
-        for (name, drawn), system in zip(points.items(), (single, shared), strict=True):
-            drawn.append((int(count), *told(system, f"{count} words of each language, {name}")))
+        for name, system in (("one model a language", single), ("one model for all", shared)):
+            point = told(system, f"{count} words of each language, {name}{size}")
+            points[name + size].append((int(count), *point))
         changes = paired(single, shared)
         print(f"with {count} words, from one model a language to one for all: PER {changes.per}")
         print(f"with {count} words, from one model a language to one for all: WER {changes.wer}")

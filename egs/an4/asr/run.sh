@@ -2,7 +2,8 @@
 # AN4 (spelled words, numbers, commands): train on the official 948 utterances, decode the official 130, score.
 # The corpus is looked for in $VOXKIT_DATA/an4 and otherwise fetched from its repository. The scales of decoding
 # (conf/decode/an4.yaml) and all else were tuned on speakers held out of the training part, as tune.sh does. Side by
-# side: with the dictionary, and with pronunciations of its words by g2p, which has not seen them.
+# side: with the dictionary, and with pronunciations of its words by g2p, which has not seen them and learns from
+# CMUdict (in $VOXKIT_DATA/cmudict, otherwise fetched from its repository).
 extras=
 . "$(dirname "${BASH_SOURCE[0]}")/../../../tools/recipe.sh"
 

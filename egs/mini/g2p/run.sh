@@ -35,9 +35,9 @@ if stage 4 "Export, and show what it says"; then
     sample=("night en-us" "Nacht de" "nuit fr" "noche es" "notte it" "noite pt" "nacht nl" "natt sv" "noc pl" "ночь ru" \
         "νύχτα el" "gece tr" "yö fi" "éjszaka hu" "रात hi" "밤 ko")
     printf 'word\tphones\tlanguage\tphones without the language\tlanguage that was taken\n' >"$results/words.tsv"
-    paste <(printf '%s\n' "${sample[@]}" | tr ' ' '\t' | voxkit g2p apply "$first/onnx") \
-        <(printf '%s\n' "${sample[@]}" | cut -d ' ' -f 1 | voxkit g2p apply "$first/onnx" --lang auto | cut -f 2,3) \
-        >>"$results/words.tsv"
+    printf '%s\n' "${sample[@]}" | tr ' ' '\t' | voxkit g2p apply "$first/onnx" >"$first/told.tsv"
+    cut -f 1 "$first/told.tsv" | voxkit g2p apply "$first/onnx" --lang auto >"$first/guessed.tsv"
+    cut -f 2,3 "$first/guessed.tsv" | paste "$first/told.tsv" - >>"$results/words.tsv"
 fi
 
 finish $(for seed in $seeds; do echo "$exp/seed$seed/test/scores.txt" "$exp/seed$seed/test_auto/scores.txt"; done)

@@ -1,19 +1,25 @@
 #!/usr/bin/env bash
 # What sharing a model is worth: models of one language and of all fifteen, of the same size, trained on 100, 300, 1000
 # and all 3600 words of each language, compared on the official test part of every other language. With all words the
-# model of run.sh, which comes first, is the shared one. Then it and those of one language together, as an ensemble.
+# models are larger: the shared one is that of run.sh, which comes first, and those of one language have its shape. Then
+# it and they together, as an ensemble. The weights are in all cases those that were best on dev.
 extras=
 . "$(dirname "${BASH_SOURCE[0]}")/../../../tools/recipe.sh"
 . "$root/tools/g2p.sh"
 
 all=3600 sizes="1000 300 100" words=$data/sigmorphon2020 small=(--config "$root/conf/g2p/small.yaml")
-large=(--config "$root/conf/g2p/sigmorphon2020.yaml" --set train.precision=bf16)
+large=(--config "$root/conf/g2p/sigmorphon2020.yaml" --set train.score_every=5) shared=$exp/seed${seeds%% *}
 # epochs and words in a batch: of one language, and of all
-one_epochs=([100]=60 [300]=40 [1000]=20 [3600]=12) one_batch=([100]=16 [300]=32 [1000]=32 [3600]=48)
+one_epochs=([100]=60 [300]=40 [1000]=20 [3600]=20) one_batch=([100]=16 [300]=32 [1000]=32 [3600]=64)
 all_epochs=([100]=40 [300]=20 [1000]=10) all_batch=([100]=64 [300]=64 [1000]=128)
 if [ $smoke = yes ]; then
     all=20 sizes=10 words=$data/few small=(--config "$root/conf/g2p/tiny.yaml" --set train.steps=2 --set train.warmup=1)
     large=("${small[@]}") one_epochs=([10]=1 [20]=1) one_batch=([10]=8 [20]=8) all_epochs=([10]=1) all_batch=([10]=64)
+fi
+
+if [ "$last_stage" -ge 4 ] && ! [ -f "$shared/test_given/predictions.tsv" ]; then
+    echo "error: no model of all words in $shared; fix: run run.sh first, with the same --exp" >&2
+    exit 2
 fi
 
 # learn FOLDER WORDS EPOCHS BATCH OPTION ...: train and score a model on so many words of each language
@@ -22,7 +28,7 @@ learn() {
     if [ "$(basename "$folder")" != all ]; then only=(--language "$(basename "$folder")"); fi
     voxkit g2p train --train "$words/train.tsv" --dev "$words/dev.tsv" --out "$folder/g2p" --words "$count" "${only[@]}" \
         --set train.warmup=50 --set train.tensorboard=false --set "batch.words=$batch" --set "train.epochs=$epochs" \
-        --set "train.score_every=$epochs" "${@:5}"
+        --set train.score_every=10 "${@:5}"
     voxkit g2p score "$folder/g2p" "$words/test.tsv" --out "$folder/test" "${only[@]}"
 }
 
@@ -53,7 +59,6 @@ if stage 3 "Train and score models of one language on all its words"; then
     settle
 fi
 
-shared=$exp/seed${seeds%% *}
 if stage 4 "Compare"; then
     python "$root/tools/g2p_curve.py" "$exp" "$results/curve.png" --shared "$all" "$shared/g2p" "$shared/test_given" \
         >"$exp/compared.txt"

@@ -152,3 +152,16 @@ def test_models_that_do_not_go_together_are_refused(tmp_path: Path) -> None:
 
 def test_the_unknown_language_has_every_phone() -> None:
     assert untrained("lstm").tables.allowed[ANY, END:].all()
+
+
+def test_what_is_said_alike_in_two_languages_counts_once() -> None:
+    torch.manual_seed(1)
+    both = [Pronunciation("ab", ("a", "b"), language, "") for language in ("x", "y")]
+    tables = Tables.learn(both, LetterConfig(), PhoneConfig(table="language"))
+    model = G2pModel(KINDS["lstm"], tables).eval()
+    (found,) = Pronouncer([TorchScorer(model)], beam=30).pronounce([("ab", "")], nbest=4)
+    assert len({hypothesis.phones for hypothesis in found}) == len(found) == 4
+    (several,) = beam_search([TorchScorer(model)], [tables.letter_ids("ab")], [ANY], beam=30, nbest=30)
+    same = [score for numbers, score in several if tables.phone_names(numbers) == found[0].phones]
+    assert len(same) > 1
+    assert found[0].probability == pytest.approx(sum(np.exp(same)), rel=1e-4)

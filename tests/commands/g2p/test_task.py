@@ -208,3 +208,20 @@ def test_words_that_are_too_long_are_told(tmp_path: Path) -> None:
         task(tmp_path, path)
     assert "too long: 2" in str(caught.value)
     assert [item.word for item in task(tmp_path, path, max_bad=0.5).items] == ["ab", "ba"]
+
+
+@pytest.mark.parametrize(
+    ("sets", "what"), [(["model.heads=3"], "3 heads"), (["model.width=33", "model.heads=1"], "a BiLSTM's is even")]
+)
+def test_impossible_sizes_are_told(sets: list[str], what: str) -> None:
+    with pytest.raises(UserError, match=what):
+        build(G2p, None, sets)
+
+
+def test_words_without_a_language_are_noticed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    test = tmp_path / "test.tsv"
+    test.write_text("cab\tc a b\n")
+    score(make(tmp_path / "model", steps=0), [str(test)])
+    assert "words that name no language" in capsys.readouterr().err
+    score(make(tmp_path / "one", steps=0, languages=("one",)), [str(test)])
+    assert "words that name no language" not in capsys.readouterr().err

@@ -33,7 +33,7 @@ class Answerer:
     Args:
         lang: the language of words that name none; "auto" lets the model tell it.
         nbest: pronunciations of each word.
-        least: probability that all but the first must have.
+        least: probability that all but the first must have, relative to the first.
         switch: probability from which on a word is said in another language than the named one; None: never.
     """
 
@@ -73,7 +73,11 @@ class Answerer:
         used = [entry.language or self.lang for entry in entries]
         for language in dict.fromkeys(entry.language for entry in entries):
             self._notice(language)
-        asked = [place for place, language in enumerate(used) if language is None or self.switch is not None]
+        asked = [
+            place
+            for place, (entry, language) in enumerate(zip(entries, used, strict=True))
+            if language is None or (self.switch is not None and not entry.language)
+        ]
         guesses = self.pronouncer.languages([entries[place].word for place in asked])
         for place, ranked in zip(asked, guesses, strict=True):
             enough = SURE if used[place] is None else self.switch
@@ -85,13 +89,13 @@ class Answerer:
         """Why a word has no pronunciation."""
         tables = self.pronouncer.tables
         if len(tables.letter_ids(answer.word, answer.language)) > LONGEST:
-            return f"it has more than {LONGEST} letters"
+            return f"it has more than {LONGEST - 1} letters"
         if not tables.can_spell(answer.word, answer.language):
             return "the model knows no letter of it"
         return "the model has no phones for it"
 
     def _likely(self, hypotheses: Sequence[Hypothesis]) -> list[Hypothesis]:
-        return [found for place, found in enumerate(hypotheses) if not place or found.probability >= self.least]
+        return [found for found in hypotheses if found.probability >= self.least * hypotheses[0].probability]
 
     def _notice(self, language: str) -> None:
         """Tell once of a language that the model does not know."""

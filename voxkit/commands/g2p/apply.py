@@ -62,8 +62,7 @@ class Request:
 
     def read(self, answerer: Answerer, paths: Sequence[Path], stdin: bytes | None = None) -> list[list[Entry]]:
         """The words of each file. Of the languages that supervisions name those count that the model knows."""
-        languages = answerer.known if self.lang == AUTO else ()
-        return read_files(paths, normaliser(self.normaliser), languages, stdin)
+        return read_files(paths, normaliser(self.normaliser), answerer.known, stdin)
 
 
 def run(request: Request, out: Path | None = None, interactive: bool = False) -> None:
@@ -215,13 +214,13 @@ def _fill(
         for some in _divided([[entry for entry in new if entry.word not in failed]]):
             answers = answerer(some)
             for answer in answers:
-                for found in answer.hypotheses:
-                    lexicon.add(answer.word, found.phones, found.probability if answerer.nbest > 1 else 1.0)
+                for found in answer.hypotheses:  # a word is not to be less likely because it is long, or has many
+                    lexicon.add(answer.word, found.phones, found.probability / answer.hypotheses[0].probability)
                 if not answer.hypotheses:
                     failed[answer.word] = answerer.silence(answer)
             summary.add(answers)
             meter.advance(len(some))
-    return failed
+    return {word: why for word, why in failed.items() if word not in lexicon}
 
 
 def unfit(word: str) -> str:

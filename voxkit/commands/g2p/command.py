@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import typer
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from voxkit.commands.options import MaxBad
 from voxkit.config import Config, ConfigFile, PrintConfig, Set, build, to_yaml
@@ -39,7 +39,10 @@ class PhoneConfig(Config):
     table: Literal["shared", "language"] = Field(
         "shared", description="one symbol for a phone in all languages, or one for each language"
     )
-    restrict: bool = Field(True, description="a language's words get no phones that it never had in training")
+    restrict: bool = Field(
+        True,
+        description="a language's words get no phones that it never had in training (always so with a table for each)",
+    )
 
 
 class ModelConfig(Config):
@@ -53,6 +56,14 @@ class ModelConfig(Config):
     heads: int = Field(1, ge=1, description="of every attention")
     language_width: int = Field(64, ge=1, description="of a language's embedding")
     dropout: float = Field(0.1, ge=0, lt=1, description="dropout probability")
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.kind == "lstm" and self.width % 2:
+            raise ValueError(f"width {self.width}: a BiLSTM's is even, half of it for each direction")
+        if self.width % self.heads:
+            raise ValueError(f"width {self.width} cannot be divided into {self.heads} heads")
+        return self
 
 
 class BatchConfig(Config):
@@ -92,15 +103,13 @@ class G2p(Config):
     model: ModelConfig = ModelConfig()
     batch: BatchConfig = BatchConfig()
     temperature: float = Field(
-        1.0, ge=1, le=1000, description="languages are drawn in proportion to their words ** (1 / temperature)"
+        1.0, ge=1, le=1000, description="languages are drawn in proportion to their pronunciations ** (1 / temperature)"
     )
     hide_language: float = Field(
         0.05, ge=0, lt=1, description="share of the training words whose language the model is not told"
     )
     hide_letters: float = Field(0.005, ge=0, lt=1, description="share of the letters that it is not shown")
-    language_loss: float = Field(
-        0.5, ge=0, le=10, description="weight of telling which languages have the word, from its letters"
-    )
+    language_loss: float = Field(0.5, ge=0, le=10, description="weight of telling which languages have the word")
     label_smoothing: float = Field(0.1, ge=0, lt=1, description="share of the target that all phones get")
     train: G2pTraining = G2pTraining()
 
@@ -208,7 +217,10 @@ def apply(
     with_known: Annotated[bool, typer.Option("--with-known", help="Put the entries of --known into OUT too.")] = False,
     nbest: Annotated[int, typer.Option("--nbest", "-n", min=1, max=100, help="Pronunciations of each word.")] = 1,
     least: Annotated[
-        float, typer.Option("--least", min=0, max=1, help="Least probability of all but the first pronunciation.")
+        float,
+        typer.Option(
+            "--least", min=0, max=1, help="Least probability of a further pronunciation, relative to the first."
+        ),
     ] = 0.0,
     switch: Annotated[
         float | None,
@@ -216,7 +228,7 @@ def apply(
             "--switch",
             min=0,
             max=1,
-            help="Say a word in another language than --lang where that is as probable as this.",
+            help="Say a word in another language than --lang where the model finds that as probable as this.",
             show_default=False,
         ),
     ] = None,
@@ -231,11 +243,13 @@ def apply(
     """Pronounce words: of a text, of a manifest, or those that come through a pipe.
 
     Text has one word a line, or `word<TAB>language`. Of a Lhotse manifest every word in its texts is taken once.
-    Output is `word<TAB>phones`, with --nbest `word<TAB>probability<TAB>phones`; where the input names languages, or
-    --lang is auto in a pipe, the language is the last column. With --out, OUT/lexicon.txt is a lexicon that `voxkit
-    make-graph --lexicon` takes; words that cannot be pronounced (no letter of theirs is known, or there are more than
-    256) or cannot be in a lexicon are listed in OUT/unpronounced.txt with the reason. A language that the model has not
-    learnt is pronounced as one unknown to it, with a notice.
+    Output is `word<TAB>phones`, with --nbest `word<TAB>probability<TAB>phones`; the language that was taken is the last
+    column where the input names languages, the model chose (--lang auto), or might have (--switch). A language that the
+    model has not learnt is pronounced as one unknown to it, with a notice.
+
+    With --out, OUT/lexicon.txt is a lexicon that `voxkit make-graph --lexicon` takes; with --nbest its probabilities
+    are relative to the best of each word, as in Kaldi's lexicons. Words that cannot be pronounced (no letter of theirs is
+    known, or there are more than 255) or cannot be in a lexicon are listed in OUT/unpronounced.txt with the reason.
 
     [bold]Examples[/bold]
 
@@ -253,8 +267,12 @@ def apply(
         raise UserError("--with-known without --known", fix="name the lexicon: --known FILE")
     if with_known and out is None:
         raise UserError("--with-known writes a lexicon", fix="name a folder for it: --out DIR")
-    if interactive and (words or out):
-        raise UserError("--interactive reads what is typed and writes to the terminal", fix="leave out WORDS and --out")
+    if interactive and (words or out or known):
+        raise UserError("--interactive reads what is typed and writes to the terminal", fix="give it a model alone")
+    if switch is not None and lang == "auto":
+        raise UserError(
+            "--switch leaves a language, and --lang auto has none", fix="name it with --lang, or leave out --switch"
+        )
     models = (model, *(also or ()))
     run(
         Request(models, tuple(words or ()), lang, known, with_known, nbest, least, switch, beam, normaliser, threads),

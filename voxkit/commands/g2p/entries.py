@@ -154,7 +154,7 @@ def _spoken(
     """The words of a manifest's texts that were not `seen` before."""
     from voxkit.data.manifests import manifest_files, read_lines
 
-    before, texts = len(problems), 0
+    before, texts, strange = len(problems), 0, set[str]()
     for line in read_lines(manifest_files(path)):
         for supervision in _supervisions(line, problems):
             text, language = supervision.get("text"), supervision.get("language")
@@ -163,6 +163,8 @@ def _spoken(
                 continue
             texts += text is not None
             named = language if isinstance(language, str) and language in languages else ""
+            if isinstance(language, str) and language and not named:
+                strange.add(language)
             for word in normalise(text or "").split():
                 entry = Entry(word, named)
                 if entry in seen:
@@ -173,6 +175,9 @@ def _spoken(
                     problems.add("control character", line.where, line.id, what, "remove it")
                 else:
                     yield entry
+    if strange:
+        names = ", ".join(sorted(strange))
+        say(f"notice: {path} names languages that the model has not learnt, which do not count: {names}")
     if not texts and len(problems) == before:
         fix = "give cuts with supervisions, or supervisions, that have texts"
         problems.add("no texts", str(path), path.name, "no supervision in it has a text", fix)

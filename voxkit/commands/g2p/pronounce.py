@@ -11,6 +11,7 @@ from voxkit.commands.g2p.search import AT_ONCE, Array, Hypothesis, Scorer, beam_
 from voxkit.commands.g2p.tables import ANY, LONGEST, Tables
 from voxkit.commands.g2p.translated import Translated, common_languages
 from voxkit.errors import UserError
+from voxkit.progress import say
 
 ONNX = ("encoder.onnx", "decoder.onnx")
 Word = tuple[str, str]  # spelling and language; "" is an unknown one
@@ -50,6 +51,9 @@ class Pronouncer:
                 scorers.append(TorchScorer.load(path, threads))
         pronouncer = cls(scorers, beam)
         for path, languages in zip(paths, pronouncer.languages_of, strict=True):
+            if len(languages) < len(pronouncer.languages_of[0]) and languages:
+                names = " ".join(pronouncer.tables.languages[number] for number in sorted(languages))
+                say(f"note: {path} takes part in the words of {names}")
             if not languages:
                 raise UserError(
                     f"{path}: has no language in common with {paths[0]}, or other phones there, or another notation",
@@ -66,11 +70,19 @@ class Pronouncer:
         found: list[list[Hypothesis]] = [[] for _ in words]
         for places, letters, languages in self._batches(words):
             scorers = [self.scorers[number] for number in self._members(languages[0])]
-            hypotheses = beam_search(scorers, letters, languages, self.beam, nbest)
+            # phones of different languages may have one name, and what is then said alike counts as one
+            wide = nbest if self.tables.phone_config.table == "shared" else max(nbest, self.beam)
+            hypotheses = beam_search(scorers, letters, languages, self.beam, wide)
             for place, several in zip(places, hypotheses, strict=True):
-                named = ((self.tables.phone_names(numbers), float(np.exp(score))) for numbers, score in several)
-                found[place] = [Hypothesis(phones, probability) for phones, probability in named if phones]
+                found[place] = self._named(several)[:nbest]
         return found
+
+    def _named(self, several: Sequence[tuple[list[int], float]]) -> list[Hypothesis]:
+        shares: dict[tuple[str, ...], float] = {}
+        for numbers, score in several:
+            phones = self.tables.phone_names(numbers)
+            shares[phones] = shares.get(phones, 0.0) + float(np.exp(score))
+        return [Hypothesis(phones, min(shares[phones], 1.0)) for phones in sorted(shares, key=lambda p: -shares[p])]
 
     def languages(self, words: Sequence[str]) -> list[list[tuple[str, float]]]:
         """Which languages each word may be of, by its letters alone, the most probable first."""

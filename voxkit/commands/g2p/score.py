@@ -70,6 +70,9 @@ class Examination:
 
     def _tell_strangers(self, items: Sequence[Pronunciation], pronouncer: Pronouncer) -> None:
         strange = sorted({item.language for item in items} - set(pronouncer.tables.languages))
+        several = len(pronouncer.tables.languages) > 2
+        if several and self.lang == "given" and any(not item.language for item in items):
+            say("note: words that name no language count as of unknown language; LANGUAGE=FILE names that of a file")
         if strange and self.lang == "given":
             say(f"note: the model has not learnt {' '.join(strange)}; their words count as of unknown language")
 

@@ -71,7 +71,7 @@ class G2pTask:
             self.dev, self.scored = rewritten(chosen(dev, data.languages, None, "the dev data"), config.phones), "dev"
             _tell_strange(self.dev, self.tables)
         else:
-            self.dev, self.scored = self.items[:: max(1, len(self.items) // SCORED)], "train"
+            self.dev, self.scored = _some(self.items), "train"
         self.letters = [self.tables.letter_ids(item.word, item.language) for item in self.items]
         self.phones = [[*self.tables.phone_ids(item.phones, item.language), END] for item in self.items]
         self.language = np.array([self.tables.language_ids[item.language] for item in self.items])
@@ -105,9 +105,9 @@ class G2pTask:
             raise TypeError(f"scores a G2pModel, not a {type(model).__name__}")
         report = PronunciationReport(judged(Pronouncer([TorchScorer(model)], beam=1), self.dev))
         rates = report.macro
-        total = report.total
-        lines = [f"%WER {rates.wer:.2f} %PER {rates.per:.2f} [ {total.wrong} of {total.words} words ] {self.scored}"]
-        return Score(rates.wer, "WER", lines, {"wer": rates.wer, "per": rates.per})
+        over = f"macro over {len(report.by_language)} languages, {report.total.words} words"
+        lines = [f"%{name.upper()} {rate:.2f} [ {over} ] {self.scored}" for name, rate in rates._asdict().items()]
+        return Score(rates.wer, "WER", lines, rates._asdict())
 
 
 class TrainBatches:
@@ -165,6 +165,13 @@ def drawn(language: NDArray[np.int64], temperature: float, draw: np.random.Gener
         whole, rest = divmod(int(count), len(members))
         chosen_ones += [np.tile(members, whole), draw.permutation(members)[:rest]]
     return np.concatenate(chosen_ones)
+
+
+def _some(items: Sequence[Pronunciation]) -> list[Pronunciation]:
+    """All pronunciations of every so many-th word."""
+    words = list(dict.fromkeys((item.language, item.word) for item in items))
+    few = set(words[:: max(1, len(words) // SCORED)])
+    return [item for item in items if (item.language, item.word) in few]
 
 
 def _owners(items: Sequence[Pronunciation], tables: Tables, config: G2p) -> NDArray[np.float32]:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -439,7 +440,7 @@ def test_languages_that_a_manifest_names_win(model: Path, tmp_path: Path, capsys
     ]
     path = tmp_path / "supervisions.jsonl"
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    apply.run(request(model, path, lang="two"))
+    apply.run(replace(request(model, path), lang="two"))
     found = capsys.readouterr()
     assert found.out.splitlines() == ["bad\tb a d\tone", "bob\tB O B"]
     assert "names languages that the model has not learnt, which do not count: English" in found.err

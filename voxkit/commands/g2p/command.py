@@ -248,8 +248,8 @@ def apply(
     model has not learnt is pronounced as one unknown to it, with a notice.
 
     With --out, OUT/lexicon.txt is a lexicon that `voxkit make-graph --lexicon` takes; with --nbest its probabilities
-    are relative to the best of each word, as in Kaldi's lexicons. Words that cannot be pronounced (no letter of theirs is
-    known, or there are more than 255) or cannot be in a lexicon are listed in OUT/unpronounced.txt with the reason.
+    are relative to the best of each word, as in Kaldi's lexicons. Words that cannot be pronounced (no letter of theirs
+    is known, or there are more than 255) or cannot be in a lexicon are listed in OUT/unpronounced.txt with the reason.
 
     [bold]Examples[/bold]
 

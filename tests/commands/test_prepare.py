@@ -56,6 +56,15 @@ writing.write_cuts = write_cuts
 """
 
 
+OTHER_ESPEAK = """
+from importlib import metadata
+inner = metadata.version
+def version(name):
+    return "0.0.0" if name == "espeakng-loader" else inner(name)
+metadata.version = version
+"""
+
+
 @pytest.fixture
 def recordings(tmp_path: Path) -> Path:
     folder = tmp_path / "mine"
@@ -198,9 +207,13 @@ def test_pronunciations_as_their_repository_has_them(tmp_path: Path) -> None:
     assert "nothing to do" in voxkit("wikipron", "--source", source, "--out", out).stderr
     with (source / "nld_latn_broad.tsv").open("a") as file:
         file.write("alleen\n")
+    changed = voxkit("wikipron", "--source", source, "--out", out)
+    assert changed.returncode == 2
+    assert "made with other settings" in changed.stderr
+    assert "files.nld_latn_broad.tsv: " in changed.stderr
     bad = voxkit("wikipron", "--source", source, "--out", tmp_path / "bad")
     assert bad.returncode == 2
-    assert f"{source}/nld_latn_broad.tsv:51  alleen:51  no phones after the word" in bad.stderr
+    assert f"{source}/nld_latn_broad.tsv:51  alleen:{source}/nld_latn_broad.tsv:51  no phones" in bad.stderr
     assert not (tmp_path / "bad").exists()
     tolerant = voxkit("wikipron", "--source", source, "--out", tmp_path / "bad", "--max-bad", 0.05)
     assert tolerant.returncode == 0, tolerant.stderr
@@ -226,6 +239,9 @@ def test_espeak(tmp_path: Path) -> None:
     assert done.stdout.startswith("espeak: train 3 pronunciations of 3 words")
     assert (out / "train.tsv").read_text() == "nacht\tn a x t\tde\nnacht\tn ɑ x t\tnl\nnight\tn aɪ t\ten-us\n"
     assert "nothing to do" in voxkit("espeak", "--out", out, *settings).stderr
+    newer = voxkit("espeak", "--out", out, *settings, program=OTHER_ESPEAK)
+    assert newer.returncode == 2
+    assert "espeakng-loader: " in newer.stderr
     words.write_text("nacht\n")
     other = voxkit("espeak", "--out", out, *settings)
     assert other.returncode == 2

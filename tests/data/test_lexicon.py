@@ -24,6 +24,9 @@ def read(tmp_path: Path, text: str, name: str = "lexicon.txt", **kwargs: object)
         ("cmu", ";;; a comment\n<s> SIL\ncat  k ae t\ncat(2)  k a t # rare\r\ndog  d o g\n"),
         ("lexiconp.txt", "cat 1.0 k ae t\ncat 0.3 k a t\ndog 1 d o g\n"),
         ("lexiconp.tsv", "cat\t1.0\tk ae t\ncat\t.3\tk a t\ndog\t1e-1\td o g\n"),
+        ("lexiconp.kaldi", "cat 1.0\tk ae t\ncat  0.3\tk a t\ndog 0.5\td o g\n<s> 1.0\tSIL\n"),
+        ("lexiconp.mixed", "cat 1.0\tk ae t\ncat(2) 0.3\tk a t\ndog\t1\td o g\n"),
+        ("variants.tsv", "cat\tk ae t\ncat(2)\tk a t\ndog(1)\td o g\n"),
     ],
 )
 def test_every_format_gives_the_same_words(tmp_path: Path, name: str, text: str) -> None:
@@ -61,6 +64,10 @@ def test_every_bad_line_is_reported_with_its_number(tmp_path: Path) -> None:
 def test_a_bad_probability_is_a_problem(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r":2 .*1\.5"):
         read(tmp_path, "a 0.5 x\nb 1.5 y\nc 0.2 z\nd 1.0 z\n")
+    with pytest.raises(DataError, match=r":2 .*1\.5"):
+        read(tmp_path, "a 0.5\tx\nb 1.5\ty\nc 0.2\tz\nd 1.0\tz\n")
+    with pytest.raises(DataError, match="the word contains a space"):
+        read(tmp_path, "a\tx\nchapter 1\tz\nb\ty\n")
 
 
 @pytest.mark.parametrize("text", ["", "\n;;; nothing\n"])
@@ -70,8 +77,9 @@ def test_an_empty_lexicon_is_refused(tmp_path: Path, text: str) -> None:
 
 
 def test_no_such_lexicon(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="cannot be read"):
+    with pytest.raises(UserError, match="cannot be read") as caught:
         Lexicon.read(tmp_path / "absent")
+    assert caught.value.fix == "check the path of the lexicon"
 
 
 def test_a_lang_folder_comes_back(tmp_path: Path) -> None:

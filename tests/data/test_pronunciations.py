@@ -12,8 +12,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from voxkit.data.pronunciations import Pronunciation, hidden_character, read_pronunciations, write_pronunciations
-from voxkit.errors import DataError, UserError
+from voxkit.data.lexicon import base_word, without_stress
+from voxkit.data.pronunciations import (
+    Pronunciation,
+    hidden_character,
+    parse,
+    read_pronunciations,
+    write_pronunciations,
+)
+from voxkit.errors import DataError, Problems, UserError
 
 
 def read(tmp_path: Path, text: str, name: str = "words.tsv", **options: object) -> list[tuple[str, str, str]]:
@@ -35,6 +42,10 @@ def rows(items: list[Pronunciation]) -> list[tuple[str, str, str]]:
         ("lexicon.txt", "cat k ae t\ncat k a t\ndog  d o g\n"),
         ("cmudict.dict", ";;; a comment\n<s> SIL\ncat k ae t\ncat(2) k a t # rare, old\ndog d o g\n"),
         ("lexiconp.txt", "cat 1.0 k ae t\ncat 0.3 k a t\ndog 1.0 d o g\n"),
+        ("lexiconp.txt", "cat 1.0\tk ae t\ncat(2)  0.3\tk a t\ndog\t1\td o g\n<s> 1.0\tSIL\n"),  # Kaldi's own
+        ("nbest.tsv", "cat\t0.6\tk ae t\ncat\t.3\tk a t\ndog\t1\td o g\n"),
+        ("nbest.tsv", "cat\t0.6 k ae t\t\ncat\t2.2e-308\tk a t\ndog\t1 d o g\n"),
+        ("variants.tsv", "cat\tk ae t\ncat(2)\tk a t\ndog(1)\td o g\n"),
     ],
 )
 def test_every_format_gives_the_same(tmp_path: Path, name: str, text: str) -> None:
@@ -50,21 +61,39 @@ def test_places_and_languages(tmp_path: Path) -> None:
         ("en-us", f"{path}:1"), ("fre", f"{path}:3"), ("", f"{path}:4"),
     ]  # fmt: skip
     assert items[2].word == "bánh răng"
-    with pytest.raises(DataError, match=r"w\.tsv:1  pain:1  the row's language is en-us, not fre"):
+    with pytest.raises(DataError, match=r"w\.tsv:1  pain:.*w\.tsv:1  the row's language is en-us, not fre"):
         read_pronunciations(path, "fre")
 
 
 def test_the_format_is_that_of_the_file(tmp_path: Path) -> None:
     """A line without a tab is a broken line of a TSV, not a dictionary's."""
-    with pytest.raises(DataError, match=r"words\.tsv:3  dog d o g:3  no phones"):
+    with pytest.raises(DataError, match=r"words\.tsv:3  dog d o g:.*words\.tsv:3  no phones"):
         read(tmp_path, "cat\tk ae t\ncow\tk aʊ\ndog d o g\n")
     assert read(tmp_path, "cat k ae t\ncow\tk aʊ\ndog d o g\n")[1] == ("cow", "k aʊ", "")
 
 
-def test_stress(tmp_path: Path) -> None:
-    text = "the DH AH0\nthe(2) DH AH1\nthe(3) DH IY0\n"
-    assert read(tmp_path, text, strip_stress=True) == [("the", "DH AH", ""), ("the", "DH IY", "")]
-    assert len(read(tmp_path, text)) == 3
+def test_probabilities_beside_words_with_spaces_and_languages(tmp_path: Path) -> None:
+    """What `g2p apply --nbest` writes; a word that it could not say has probability 0 and no phones."""
+    text = "new york\t0.6\tn u j\ten\nroute 1\t0.4\tr u t\ten\npain\t1\tp ɛ̃\tfr\n"
+    assert read(tmp_path, text) == [("new york", "n u j", "en"), ("route 1", "r u t", "en"), ("pain", "p ɛ̃", "fr")]
+    with pytest.raises(DataError, match="no phones after the word"):
+        read(tmp_path, f"{text}x\t0\t\ten\n")
+    with pytest.raises(DataError, match=r"words\.tsv:4 .*4 columns instead of 2 or 3 beside the probability"):
+        read(tmp_path, f"{text}x\t0.5\tx\ten\tx\n")
+
+
+def test_words_that_end_in_numbers_or_brackets_are_words(tmp_path: Path) -> None:
+    assert [word for word, _, _ in read(tmp_path, "f(x)\tɛ f\nroute 1\tr u t\nlevel .5\tl ɛ v\nb\tb i\n")] == [
+        "f(x)", "route 1", "level .5", "b",
+    ]  # fmt: skip
+
+
+def test_problems_of_equal_rows_in_two_files_are_two(tmp_path: Path) -> None:
+    problems = Problems()
+    for name in ("one.tsv", "two.tsv"):
+        (tmp_path / name).write_text("fine\tf\nalone\t\n")
+        parse(tmp_path / name, "", problems)
+    assert len(problems.bad_ids) == 2
 
 
 BAD = (
@@ -89,9 +118,17 @@ def test_every_bad_row_is_reported_with_its_line(tmp_path: Path) -> None:
         read(tmp_path, BAD, max_bad=0.8)
 
 
-def test_a_bad_probability(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a 0.5 x\nb b y\nc 0.2 z\nd 1.0 z\n",
+        "a 0.5\tx\nb b\ty\nc 0.2\tz\nd 1.0\tz\n",
+        "a\t0.5\tx\nb\tb\ty\nc\t0.2\tz\nd\t1\tz\n",
+    ],
+)
+def test_a_bad_probability(tmp_path: Path, text: str) -> None:
     with pytest.raises(DataError, match=r":2 .*'b' is not a probability"):
-        read(tmp_path, "a 0.5 x\nb b y\nc 0.2 z\nd 1.0 z\n", "lexiconp.txt")
+        read(tmp_path, text, "lexiconp.txt")
 
 
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
@@ -114,7 +151,7 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
 
 
 TEXT = st.text(st.characters(exclude_categories=["Cs", "Cc", "Zl", "Zp"], exclude_characters="\ufeff"), min_size=1)
-WORDS = TEXT.filter(lambda text: text == text.strip())
+WORDS = TEXT.filter(lambda text: text == text.strip() and base_word(text) == text)
 PHONES = st.lists(TEXT.filter(lambda text: len(text.split()) == 1 and text == text.strip()), min_size=1, max_size=5)
 LANGUAGES = st.from_regex(r"([a-z]{2,3}([_-][a-zA-Z0-9]{1,4}){0,2})?", fullmatch=True)
 ITEMS = st.lists(st.tuples(WORDS, PHONES.map(tuple), LANGUAGES), min_size=1, unique=True)
@@ -151,6 +188,7 @@ def test_any_file_is_read_or_refused(tmp_path_factory: pytest.TempPathFactory, c
     [
         ("a\tb", ("x",), ""), ("a\nb", ("x",), ""), ("", ("x",), ""), (" a", ("x",), ""), ("a", (), ""),
         ("a", ("x y",), ""), ("a", ("",), ""), ("a", ("x",), "two words"), ("a\ud800", ("x",), ""),
+        ("a(2)", ("x",), ""),
     ],
 )  # fmt: skip
 def test_what_could_not_be_read_back_is_not_written(
@@ -159,6 +197,16 @@ def test_what_could_not_be_read_back_is_not_written(
     with pytest.raises(UserError, match="cannot be written as TSV"):
         write_pronunciations([Pronunciation(word, phones, language, "x:1")], tmp_path / "w.tsv")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("word", "phones", "language"),
+    [("a", ("1", "x"), ""), ("a", ("1",), "en"), ("a 1", ("x",), ""), ("a", (".5", "x"), "en"), ("a", (".", "x"), "")],
+)
+def test_numbers_come_back(tmp_path: Path, word: str, phones: tuple[str, ...], language: str) -> None:
+    """Also where they would be taken for probabilities."""
+    write_pronunciations([Pronunciation(word, phones, language, "")], tmp_path / "w.tsv")
+    assert rows(read_pronunciations(tmp_path / "w.tsv")) == [(word, " ".join(phones), language)]
 
 
 def test_gzip_is_reproducible(tmp_path: Path) -> None:
@@ -172,7 +220,7 @@ def test_cmudict() -> None:
     path = Path(os.environ.get("VOXKIT_DATA", "none")) / "cmudict" / "cmudict.dict.gz"
     if not path.is_file():
         pytest.skip("no cmudict in $VOXKIT_DATA")
-    items = read_pronunciations(path, "eng", strip_stress=True)
+    items = read_pronunciations(path, "eng")
     assert len({item.word for item in items}) == 126052
-    assert len({phone for item in items for phone in item.phones}) == 39
-    assert ("tomato", "T AH M AA T OW", "eng") in rows(items)
+    assert len({phone for item in items for phone in without_stress(item.phones)}) == 39
+    assert ("tomato", "T AH0 M AA1 T OW2", "eng") in rows(items)

@@ -104,14 +104,17 @@ def test_one_language_has_no_mean() -> None:
 
 
 def test_confusions() -> None:
-    report = PronunciationReport([*words(), judged("ad", "fre", "a t", "a d")])
+    often = judged("x", "geo", "b", "r r r")  # three confusions of two kinds, neither of which is wrong alone
+    report = PronunciationReport([*words(), judged("ad", "fre", "a t", "a d"), often])
     assert report.confusions(1) == [Confusion(2, 2, "fre", "t", "d")]
     assert report.confusions() == [
         Confusion(2, 2, "fre", "t", "d"),
         Confusion(2, 1, "fre", "k", "t"),  # one of them beside two other errors
         Confusion(1, 1, "geo", "ɑ", ""),
+        Confusion(2, 0, "geo", "", "r"),  # more often than the one before, but mending it makes no word right
         Confusion(1, 0, "fre", "", "ə"),
         Confusion(1, 0, "fre", "d", "t"),
+        Confusion(1, 0, "geo", "b", "r"),
     ]
 
 

@@ -14,8 +14,12 @@ from voxkit.errors import Problems, UserError
 BLANK = "<blk>"
 RESERVED_WORDS = frozenset({"<eps>", "<s>", "</s>", "#0"})
 VARIANT = re.compile(r"(.+)\(\d+\)")
+VOWEL_DIGIT = re.compile(r"(?<=[A-Z])\d$")  # the stress in CMUdict's phones
 PROBABILITY = "write WORD probability phone ..."
 _SILENCE = re.compile(r"<(s|/s|sil)>")  # Sphinx dictionaries list these; CTC has its blank instead
+_LIKE_PROBABILITY = re.compile(r"([01]\.\d*|\.\d+)(e-?\d+)?|1|\d(\.\d+)?e-\d+")
+
+Line = tuple[int, str, list[str]]  # line number, word, the other columns
 
 
 @dataclass
@@ -58,9 +62,10 @@ class Lexicon:
     ) -> Lexicon:
         """Read a dictionary, gzipped or not.
 
-        A line is `WORD [probability] phone ...` or `WORD<TAB>[probability<TAB>]phone ...`. Whether the second column
-        holds probabilities is decided for the whole file, because a phone may be called "1". `WORD(2)` is another
-        pronunciation of `WORD`; lines that start with `;;;` and CMUdict's trailing `# comment` are skipped.
+        A line is `WORD [probability] phone ...`, `WORD<TAB>[probability<TAB>]phone ...`, or as Kaldi's own lexiconp.txt
+        has it, `WORD probability<TAB>phone ...`. Whether there are probabilities is decided for the whole file, because
+        a phone may be called "1". `WORD(2)` is another pronunciation of `WORD`; lines that start with `;;;` and
+        CMUdict's trailing `# comment` are skipped.
 
         Args:
             word: applied to every word (a text normaliser).
@@ -71,13 +76,11 @@ class Lexicon:
             DataError: bad lines, every one with its number.
             UserError: no such file, or nothing in it.
         """
-        lines = list(dictionary_lines(read_text(path, "--lexicon")))
-        weighted = has_probabilities(lines)
+        lines, weighted = dictionary(read_text(path, "the lexicon"))
         lexicon, problems = cls(), Problems()
         for number, head, fields in lines:
             where, fix = f"{path}:{number}", "write WORD phone phone ..."
-            variant = VARIANT.fullmatch(head)
-            name = word(variant[1] if variant else head)
+            name = word(base_word(head))
             probability = 1.0
             if weighted and fields:
                 try:
@@ -107,7 +110,7 @@ class Lexicon:
 
 
 def read_text(path: Path, given: str) -> str:
-    """The text of a UTF-8 file, gzipped or not, without a byte order mark; `given` names what the path came from.
+    """The text of a UTF-8 file, gzipped or not, without a byte order mark; `given` says what should be in it.
 
     Raises:
         UserError: no such file, damaged, or not UTF-8.
@@ -116,15 +119,31 @@ def read_text(path: Path, given: str) -> str:
         data = path.read_bytes()
         return (gzip.decompress(data) if path.suffix == ".gz" else data).decode("utf-8-sig")
     except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error}", fix=f"check the path given to {given}") from error
+        raise UserError(f"{path}: cannot be read: {error}", fix=f"check the path of {given}") from error
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: not UTF-8 text ({error})", fix="convert it with iconv -t UTF-8") from error
     except (EOFError, zlib.error) as error:
         raise UserError(f"{path}: damaged ({error})", fix="get the file again") from error
 
 
-def dictionary_lines(text: str) -> Iterator[tuple[int, str, list[str]]]:
-    """(line number, word, the other columns) of every line that is not empty, a comment or a silence."""
+def dictionary(text: str) -> tuple[list[Line], bool]:
+    """The lines of a dictionary, and whether the first column after the word is a probability."""
+    lines = list(dictionary_lines(text))
+    if has_probabilities(lines):
+        return lines, True
+    parted = ((number, *_parted(head, fields)) for number, head, fields in lines)
+    kaldi = [line for line in parted if not _SILENCE.fullmatch(line[1])]
+    return (kaldi, True) if has_probabilities(kaldi) else (lines, False)
+
+
+def _parted(head: str, fields: list[str]) -> tuple[str, list[str]]:
+    """Kaldi's `WORD probability<TAB>phone ...`: what is before the tab in two."""
+    word, *last = head.rsplit(maxsplit=1) if head else [head]
+    return word, [*last, *fields]
+
+
+def dictionary_lines(text: str) -> Iterator[Line]:
+    """Every line that is not empty, a comment or a silence."""
     for number, line in enumerate(text.split("\n"), start=1):
         line = line.strip("\r\n \ufeff")
         if not line.strip() or line.startswith(";;;"):
@@ -134,9 +153,19 @@ def dictionary_lines(text: str) -> Iterator[tuple[int, str, list[str]]]:
             yield number, head.strip(), rest.split(" # ")[0].split()
 
 
+def base_word(head: str) -> str:
+    """The word that `WORD(2)` is another pronunciation of; any other word is its own.
+
+    >>> base_word("the(2)"), base_word("f(x)")
+    ('the', 'f(x)')
+    """
+    variant = VARIANT.fullmatch(head)
+    return variant[1].strip(" ") if variant else head
+
+
 def without_stress(phones: Iterable[str]) -> tuple[str, ...]:
     """CMUdict's phones without the digits of stress: `AH0` becomes `AH`."""
-    return tuple(re.sub(r"(?<=[A-Z])\d$", "", phone) for phone in phones)
+    return tuple(VOWEL_DIGIT.sub("", phone) for phone in phones)
 
 
 def probability_of(field: str) -> float:
@@ -159,9 +188,7 @@ def _first_word(line: str) -> tuple[str, str, str]:
     return head, " ", rest[0] if rest else ""
 
 
-def has_probabilities(lines: Iterable[tuple[int, str, list[str]]]) -> bool:
+def has_probabilities(lines: Iterable[Line]) -> bool:
     """Whether the first column after the word holds probabilities: in most of the lines it looks like one."""
-    looks = [
-        bool(re.fullmatch(r"[01]?\.\d*(e-?\d+)?|1|\d(\.\d+)?e-\d+", f[0])) and len(f) > 1 for _, _, f in lines if f
-    ]
+    looks = [len(fields) > 1 and bool(_LIKE_PROBABILITY.fullmatch(fields[0])) for _, _, fields in lines if fields]
     return 2 * sum(looks) > len(looks)

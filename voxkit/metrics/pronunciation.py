@@ -191,7 +191,7 @@ class PronunciationReport:
         return [*found, f"{', '.join(spans)} (95 % bootstrap over the words of each language)"]
 
     def confusions(self, top: int | None = None) -> list[Confusion]:
-        """The most frequent errors of phones, or all."""
+        """The errors of phones that cost most, or all: by the words that each alone makes wrong, then by frequency."""
         counts: Counter[tuple[str, str, str]] = Counter()
         alone: Counter[tuple[str, str, str]] = Counter()
         for item in self.items:
@@ -200,7 +200,7 @@ class PronunciationReport:
             if len(set(wrong)) == 1:
                 alone[wrong[0]] += 1
         found = [Confusion(number, alone[what], *what) for what, number in counts.items()]
-        return sorted(found, key=lambda one: (-one.times, -one.words, one[2:]))[:top]
+        return sorted(found, key=lambda one: (-one.words, -one.times, one[2:]))[:top]
 
     def as_dict(self) -> dict[str, Any]:
         """What `score.json` holds."""

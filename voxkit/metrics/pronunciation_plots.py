@@ -67,10 +67,10 @@ def _hardest_first(reports: Mapping[str, PronunciationReport], measure: str) -> 
 
 
 def confusion_plot(report: PronunciationReport, path: Path, worst: int = 15, title: str = "") -> None:
-    """How often the worst confusions of phones happen, and how many words each makes wrong all by itself."""
+    """How many words the worst confusions of phones make wrong, each by itself, and how often they happen."""
     found = report.confusions(worst)
     figure, axes = new_figure(6.6, 1.5 + 0.28 * max(len(found), 2))
-    axes.set_title(title or f"The {len(found)} most frequent confusions of phones", loc="left")
+    axes.set_title(title or f"The {len(found)} confusions of phones that cost most words", loc="left")
     if not found:
         axes.set_title("")
         axes.text(0.5, 0.5, "no phone errors", ha="center", va="center", fontsize=14, color=GREEN)

@@ -52,6 +52,20 @@ def test_sigmorphon_2021(tmp_path: Path, inside: str) -> None:
     assert said(sigmorphon.read_2021(tmp_path, Problems())) == expected
 
 
+def test_a_file_that_is_there_twice_is_read_once(tmp_path: Path) -> None:
+    for part in lexical.PARTS:
+        table(tmp_path / part / f"vie_{part}.tsv", "ab")
+        (tmp_path / part / f"vie_{part}.tsv.gz").write_bytes(b"not read")
+        table(tmp_path / f"eng_us_{part}.tsv", "ab")
+        (tmp_path / f"eng_us_{part}.tsv.gz").write_bytes(b"not read")
+    for corpus, names in (
+        (sigmorphon.SIGMORPHON_2020, [f"{part}/vie_{part}.tsv" for part in lexical.PARTS]),
+        (sigmorphon.SIGMORPHON_2021, [f"eng_us_{part}.tsv" for part in lexical.PARTS]),
+    ):
+        assert [str(path.relative_to(tmp_path)) for path in corpus.files(tmp_path)] == names
+        assert all(len(items) == 1 for items in corpus.read(tmp_path, Problems()).splits.values())
+
+
 def test_wikipron_reads_one_file_for_each_language(tmp_path: Path) -> None:
     for name in (
         "deu_latn_broad.tsv", "deu_latn_broad_filtered.tsv", "deu_latn_narrow.tsv", "cym_latn_nw_broad.tsv",
@@ -76,6 +90,9 @@ def test_cmudict(tmp_path: Path) -> None:
         ("a", ("AH0",)), ("a", ("EY1",)), ("bee", ("B", "IY1")),
     ]  # fmt: skip
     assert {item.language for item in items} == {"eng_us_arpabet"}
+    for name in ("cmudict.dict.gz", "cmudict.dict.old"):
+        (tmp_path / name).touch()
+    assert cmudict.files(tmp_path) == [tmp_path / "cmudict.dict"]
 
 
 def test_problems_of_all_files_come_at_once(tmp_path: Path) -> None:
@@ -87,6 +104,7 @@ def test_problems_of_all_files_come_at_once(tmp_path: Path) -> None:
     pronounced = wikipron.read(tmp_path, problems)
     with pytest.raises(DataError) as error:
         lexical.write(pronounced, tmp_path / "out", problems)
+    assert "2 of 6 items" in str(error.value)  # the bad rows are equal but for their files
     assert {problem.where for problem in error.value.problems} == {f"{path}:3" for path in files}
     assert not (tmp_path / "out").exists()
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from voxkit.commands.g2p.command import DataConfig, PhoneConfig
 from voxkit.commands.g2p.pronounce import Pronouncer, Word
 from voxkit.commands.g2p.tables import LONGEST, Tables, sounds
-from voxkit.data.pronunciations import LANGUAGE, Pronunciation, read_pronunciations
+from voxkit.data.pronunciations import LANGUAGE, Pronunciation, parse
 from voxkit.errors import Problems, UserError
 from voxkit.metrics.pronunciation import Judged
 from voxkit.rundir import digest
@@ -34,23 +34,24 @@ def identified(data: DataConfig) -> DataConfig:
     return data.model_copy(update={"digests": {str(file): digest(file) for file in files}})
 
 
-def read(
-    files: Sequence[str], max_bad: float = 0.0, rejected: Path | None = None, strip_stress: bool = False
-) -> list[Pronunciation]:
+def read(files: Sequence[str], max_bad: float = 0.0, rejected: Path | None = None) -> list[Pronunciation]:
     """All pronunciations of several files, in order.
 
     Args:
-        rejected: where to list what is left out; each file has its own number in the list's name.
+        rejected: where to list what is left out of them.
 
     Raises:
-        DataError: more than `max_bad` of a file's rows are bad.
+        DataError: more than `max_bad` of all rows are bad.
         UserError: no such file, or nothing in it.
     """
     found: list[Pronunciation] = []
-    for number, given in enumerate(files):
+    problems, total = Problems(), 0
+    for given in files:
         language, path = named(given)
-        place = None if rejected is None else rejected.with_stem(f"{rejected.stem}_{number}")
-        found += read_pronunciations(path, language, strip_stress=strip_stress, max_bad=max_bad, rejected=place)
+        items, rows = parse(path, language, problems)
+        found += items
+        total += rows
+    problems.settle(total, max_bad, rejected)
     return found
 
 
@@ -105,21 +106,28 @@ def fitting(
     return [item for item in items if item.where not in bad]
 
 
-def rewritten(items: Iterable[Pronunciation], config: PhoneConfig) -> list[Pronunciation]:
+def rewritten(
+    items: Sequence[Pronunciation], config: PhoneConfig, max_bad: float = 0.0, rejected: Path | None = None
+) -> list[Pronunciation]:
     """With phones in the notation of the config; what is then the same pronunciation counts once.
 
+    Args:
+        rejected: where to list those of which nothing is left.
+
     Raises:
-        UserError: a pronunciation of which nothing is left.
+        DataError: nothing is left of more than `max_bad` of them.
     """
     found: dict[tuple[str, str, tuple[str, ...]], Pronunciation] = {}
+    problems = Problems()
     for item in items:
         phones = sounds(item.phones, config)
-        if not phones:
-            raise UserError(
-                f"{item.where}: {item.word}: nothing of {' '.join(item.phones)!r} is a phone",
-                fix="mend the line, or keep length and stress marks with --set phones.length=keep, phones.stress=keep",
-            )
-        found.setdefault((item.language, item.word, phones), replace(item, phones=phones))
+        if phones:
+            found.setdefault((item.language, item.word, phones), replace(item, phones=phones))
+            continue
+        what = f"nothing of {' '.join(item.phones)!r} is a phone"
+        fix = "mend it, or keep length and stress marks with --set phones.length=keep, phones.stress=keep"
+        problems.add("no phone", item.where, f"{item.word}:{item.where}", what, fix)
+    problems.settle(len(items), max_bad, rejected)
     return list(found.values())
 
 

@@ -49,7 +49,8 @@ class Examination:
         """
         pronouncer = Pronouncer.load(self.models, self.beam, self.threads)
         items = chosen(read(self.test, self.max_bad, rejected), self.languages, None, "the test data")
-        items = rewritten(items, pronouncer.tables.phone_config)
+        phones = rejected and rejected.with_stem(f"{rejected.stem}_phones")
+        items = rewritten(items, pronouncer.tables.phone_config, self.max_bad, phones)
         self._tell_strangers(items, pronouncer)
         start = time.process_time()
         found = judged(pronouncer, items, lambda words: self._told(words, pronouncer))

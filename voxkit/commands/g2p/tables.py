@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from voxkit.commands.g2p.command import LetterConfig, PhoneConfig
 from voxkit.config import from_mapping, to_dict
+from voxkit.data.lexicon import VOWEL_DIGIT
 from voxkit.data.pronunciations import Pronunciation
 from voxkit.errors import UserError
 
@@ -34,7 +35,6 @@ _JAMO = re.compile("[\u1100-\u11ff]+")
 _HALF_WIDTH = re.compile("[\uff66-\uff9f]+")
 _KATAKANA = re.compile("[\u30a1-\u30f6]")
 _DOTTED = ("tr", "tur", "az", "aze")  # languages that tell the dotted i from the dotless
-_VOWEL_DIGIT = re.compile(r"(?<=[A-Z])\d$")
 
 
 def spell(word: str, language: str, config: LetterConfig) -> list[str]:
@@ -76,7 +76,7 @@ def sounds(phones: Iterable[str], config: PhoneConfig) -> tuple[str, ...]:
         if config.length == "drop":
             phone = re.sub("[ːˑ]", "", phone)
         if config.stress == "drop":
-            phone = _VOWEL_DIGIT.sub("", re.sub("[ˈˌ]", "", phone))
+            phone = VOWEL_DIGIT.sub("", re.sub("[ˈˌ]", "", phone))
         if phone:
             written.append(phone)
     return tuple(written)

@@ -61,14 +61,17 @@ class G2pTask:
         self.config = config
         data = config.data
         items = read(data.train, data.max_bad, folder / "rejected_train.jsonl")
-        self.items = rewritten(chosen(items, data.languages, data.words, "the training data"), config.phones)
+        items = chosen(items, data.languages, data.words, "the training data")
+        self.items = rewritten(items, config.phones, data.max_bad, folder / "rejected_train_phones.jsonl")
         self.tables = Tables.learn(self.items, config.letters, config.phones)
         self.tables.save(folder / FILE)
         self.items = fitting(self.items, self.tables, data.max_bad, folder / "rejected_long.jsonl")
         self.assets: Mapping[str, Path] = {FILE: folder / FILE}
         if data.dev:
             dev = read(data.dev, data.max_bad, folder / "rejected_dev.jsonl")
-            self.dev, self.scored = rewritten(chosen(dev, data.languages, None, "the dev data"), config.phones), "dev"
+            dev = chosen(dev, data.languages, None, "the dev data")
+            self.dev = rewritten(dev, config.phones, data.max_bad, folder / "rejected_dev_phones.jsonl")
+            self.scored = "dev"
             _tell_strange(self.dev, self.tables)
         else:
             self.dev, self.scored = _some(self.items), "train"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -160,17 +161,28 @@ def _espeak(out: Path | None, max_bad: float, print_config: bool, settings: dict
     from voxkit.data.corpora import espeak_words
     from voxkit.rundir import digest
 
-    words = {"words_sha256": digest(Path(config.words))} if config.words else {}
-    spec = {"corpus": "espeak", **to_dict(config), **words, "max_bad": max_bad}
+    made_by = {"espeakng-loader": _version("espeakng-loader")}
+    words = {"words_sha256": digest(Path(config.words))} if config.words else {"wordfreq": _version("wordfreq")}
+    spec = {"corpus": "espeak", **to_dict(config), **made_by, **words, "max_bad": max_bad}
     _write_lexical(lambda problems: espeak_words.read(config, problems), out, spec, max_bad)
+
+
+def _version(package: str) -> str | None:
+    """The version of a package; None if it is not installed."""
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
 
 
 def _lexical(corpus: Lexical, out: Path | None, source: Path | None, download: bool, max_bad: float) -> None:
     from voxkit.data.corpora.source import locate
+    from voxkit.rundir import digest
 
     out = _given(out)
     folder = locate(corpus, source, download)
-    spec = {"corpus": corpus.name, "source": str(folder.resolve()), "max_bad": max_bad}
+    files = {str(path.relative_to(folder)): digest(path) for path in corpus.files(folder)}
+    spec = {"corpus": corpus.name, "source": str(folder.resolve()), "files": files, "max_bad": max_bad}
     _write_lexical(lambda problems: corpus.read(folder, problems), out, spec, max_bad)
 
 

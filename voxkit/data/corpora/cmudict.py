@@ -1,6 +1,6 @@
 """The CMU Pronouncing Dictionary: US English in ARPAbet with stress, divided 80 : 10 : 10 by the hash of the word.
 
-Stress is kept (`AH0`); `read_pronunciations(..., strip_stress=True)` takes it off the files written.
+Stress is kept (`AH0`); `voxkit g2p train --set phones.stress=drop` learns without it.
 """
 
 from __future__ import annotations
@@ -16,8 +16,12 @@ LANGUAGE = "eng_us_arpabet"  # a language of its own for a model: its phones are
 
 def read(source: Path, problems: Problems) -> Pronounced:
     """The dictionary, gzipped or not."""
-    (path, *_) = sorted(source.glob("cmudict.dict*"))
-    return by_word(read_files([(path, LANGUAGE)], problems))
+    return by_word(read_files([(path, LANGUAGE) for path in files(source)], problems))
+
+
+def files(source: Path) -> list[Path]:
+    """The dictionary; the plain one if it is there twice."""
+    return [path for path in (source / "cmudict.dict", source / "cmudict.dict.gz") if path.is_file()][:1]
 
 
 CORPUS = Lexical(
@@ -27,6 +31,7 @@ CORPUS = Lexical(
     megabytes=4,
     origin="https://github.com/cmusphinx/cmudict",
     markers=(("cmudict.dict",), ("cmudict.dict.gz",)),
+    files=files,
     read=read,
     layouts="the repository, or cmudict.dict or cmudict.dict.gz (WORD PH ON ES; WORD(2) is another pronunciation)",
     archive=Archive(

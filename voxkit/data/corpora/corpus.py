@@ -90,6 +90,7 @@ class Corpus(Listed):
 
 @dataclass(frozen=True, kw_only=True)
 class Lexical(Listed):
-    """A corpus of pronunciations; `read` as for recordings."""
+    """A corpus of pronunciations; `read` as for recordings, `files(folder)` is what it reads."""
 
+    files: Callable[[Path], Sequence[Path]]
     read: Callable[[Path, Problems], Pronounced]

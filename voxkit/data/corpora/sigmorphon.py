@@ -17,20 +17,47 @@ from voxkit.errors import Problems
 
 def read_2020(source: Path, problems: Problems) -> Pronounced:
     """The parts, each with its languages in alphabetical order."""
-    return _read({part: first_existing(source, ["task1/data"]) / part for part in PARTS}, problems)
+    return _read(_folders_2020(source), problems)
 
 
 def read_2021(source: Path, problems: Problems) -> Pronounced:
     """The parts of the one language, eng_us."""
-    return _read(dict.fromkeys(PARTS, first_existing(source, ["data/high", "high"])), problems)
+    return _read(_folders_2021(source), problems)
+
+
+def files_2020(source: Path) -> list[Path]:
+    """The files that are read."""
+    return _all_files(_folders_2020(source))
+
+
+def files_2021(source: Path) -> list[Path]:
+    """The files that are read."""
+    return _all_files(_folders_2021(source))
+
+
+def _folders_2020(source: Path) -> dict[str, Path]:
+    return {part: first_existing(source, ["task1/data"]) / part for part in PARTS}
+
+
+def _folders_2021(source: Path) -> dict[str, Path]:
+    return dict.fromkeys(PARTS, first_existing(source, ["data/high", "high"]))
 
 
 def _read(folders: dict[str, Path], problems: Problems) -> Pronounced:
-    splits = {}
-    for part, folder in folders.items():
-        named = ((re.fullmatch(rf"(\w+)_{part}\.tsv(\.gz)?", path.name), path) for path in sorted(folder.iterdir()))
-        splits[part] = read_files(((path, found[1]) for found, path in named if found), problems)
-    return Pronounced(splits)
+    return Pronounced({part: read_files(_files(folder, part), problems) for part, folder in folders.items()})
+
+
+def _all_files(folders: dict[str, Path]) -> list[Path]:
+    return [path for part, folder in folders.items() for path, _ in _files(folder, part)]
+
+
+def _files(folder: Path, part: str) -> list[tuple[Path, str]]:
+    """The files of a part with their languages, one for each; the plain one if it is there twice."""
+    found: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()):
+        if named := re.fullmatch(rf"(\w+)_{part}\.tsv(\.gz)?", path.name):
+            found.setdefault(named[1], path)
+    return [(path, language) for language, path in found.items()]
 
 
 def _markers(*patterns: str) -> tuple[str, ...]:
@@ -45,6 +72,7 @@ SIGMORPHON_2020 = Lexical(
     megabytes=2,
     origin="https://github.com/sigmorphon/2020",
     markers=(_markers("{part}/*_{part}.tsv*"), _markers("task1/data/{part}/*_{part}.tsv*")),
+    files=files_2020,
     read=read_2020,
     layouts="the repository (task1/data/), or train/LANG_train.tsv, dev/LANG_dev.tsv and test/LANG_test.tsv, which may "
     "be gzipped (word, tab, phones separated by spaces)",
@@ -57,6 +85,7 @@ SIGMORPHON_2021 = Lexical(
     megabytes=5,
     origin="https://github.com/sigmorphon/2021-task1",
     markers=(_markers("*_{part}.tsv*"), _markers("high/*_{part}.tsv*"), _markers("data/high/*_{part}.tsv*")),
+    files=files_2021,
     read=read_2021,
     layouts="the repository (data/high/), or eng_us_train.tsv, eng_us_dev.tsv and eng_us_test.tsv, which may be "
     "gzipped (word, tab, phones separated by spaces)",

@@ -18,14 +18,24 @@ NAME = re.compile(r"([a-z]{3})_([a-z]{4})(?:_(\w+?))?_(broad|narrow)(_filtered)?
 
 def read(source: Path, problems: Problems) -> Pronounced:
     """All languages; the tag is `LANG` or `LANG_DIALECT`, such as `cym_nw`."""
-    return by_word(read_files(choose(first_existing(source, ["data/scrape/tsv"])), problems))
+    return by_word(read_files(choose(_folder(source)), problems))
+
+
+def files(source: Path) -> list[Path]:
+    """The files that are read."""
+    return [path for path, _ in choose(_folder(source))]
+
+
+def _folder(source: Path) -> Path:
+    return first_existing(source, ["data/scrape/tsv"])
 
 
 def choose(folder: Path) -> list[tuple[Path, str]]:
     """The files to read with their language tags, in the order of their names.
 
-    Of several files for one language, script and dialect it is the broad one and the filtered one, so that one language
-    is transcribed in one way.
+    Of several files for one language, script and dialect it is the broad one and the filtered one, so that each of
+    these is transcribed in one way. Scripts of a language are chosen apart and share its tag: where one of them has
+    narrow transcriptions only, the language has both kinds.
     """
     best: dict[tuple[str, str, str], tuple[bool, bool, Path]] = {}
     for path in sorted(folder.iterdir()):
@@ -43,6 +53,7 @@ CORPUS = Lexical(
     megabytes=1,
     origin="https://github.com/CUNY-CL/wikipron (data/scrape/tsv)",
     markers=(("*_broad*.tsv*",), ("*_narrow*.tsv*",), ("data/scrape/tsv",)),
+    files=files,
     read=read,
     layouts="the repository (data/scrape/tsv/), or LANG_SCRIPT_LEVEL.tsv files of the languages of your choice, which "
     "may be gzipped (word, tab, phones separated by spaces)",

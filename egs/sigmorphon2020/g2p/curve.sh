@@ -10,8 +10,8 @@ extras=
 all=3600 sizes="1000 300 100" words=$data/sigmorphon2020 small=(--config "$root/conf/g2p/small.yaml")
 large=(--config "$root/conf/g2p/sigmorphon2020.yaml" --set train.score_every=4) shared=$exp/seed${seeds%% *}
 # epochs and words in a batch: of one language, and of all
-one_epochs=([100]=60 [300]=40 [1000]=20 [3600]=12) one_batch=([100]=16 [300]=32 [1000]=32 [3600]=32)
-all_epochs=([100]=40 [300]=20 [1000]=10) all_batch=([100]=64 [300]=64 [1000]=128)
+one_epochs=([100]=50 [300]=30 [1000]=15 [3600]=12) one_batch=([100]=16 [300]=32 [1000]=32 [3600]=32)
+all_epochs=([100]=30 [300]=15 [1000]=8) all_batch=([100]=64 [300]=64 [1000]=128)
 if [ $smoke = yes ]; then
     all=20 sizes=10 words=$data/few small=(--config "$root/conf/g2p/tiny.yaml" --set train.steps=2 --set train.warmup=1)
     large=("${small[@]}") one_epochs=([10]=1 [20]=1) one_batch=([10]=8 [20]=8) all_epochs=([10]=1) all_batch=([10]=64)

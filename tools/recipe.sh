@@ -151,7 +151,10 @@ asr_pictures() {
 # RESULTS.md beside the recipe (RESULTS_<script>.md where the script is not run.sh), a smoke run beside its experiments.
 finish() {
     stage_end
-    local name=RESULTS.md
+    local file name=RESULTS.md
+    for file in "$@"; do # a stage that makes it was not asked for
+        if ! [ -f "$file" ]; then echo "no results yet: $file is not there" >&2; return 0; fi
+    done
     if [ "$script" != run ]; then name=RESULTS_$script.md; fi
     local target=$here/$name
     if [ $smoke = yes ]; then target=$exp/$name; fi

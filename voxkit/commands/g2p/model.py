@@ -114,12 +114,27 @@ class LstmDecoder(nn.Module):
         before: Tensor | None = None
         for number, (lstm, look) in enumerate(zip(self.layers, self.looks, strict=True)):
             hidden, cell = state[2 * number : 2 * number + 2]
-            found, (hidden, cell) = lstm(x, (hidden.unsqueeze(0), cell.unsqueeze(0)))
+            found, hidden, cell = _run(lstm, x, hidden, cell)
             found = self.dropout(found)
             before = found if before is None else found + before
             x = torch.cat([before, look(before, *memory[2 * number : 2 * number + 2], mask)], dim=2)
-            after += [hidden.squeeze(0), cell.squeeze(0)]
+            after += [hidden, cell]
         return self.dropout(torch.tanh(self.output(x))), tuple(after)
+
+
+def _run(lstm: nn.Module, x: Tensor, hidden: Tensor, cell: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """(N, U, C), hidden and cell (N, cells) -> (N, U, cells) and both afterwards.
+
+    One step alone is that of a cell, which on a CPU is several times as fast as a sequence of one: oneDNN would bring
+    the weights into its own order each time.
+    """
+    if x.shape[1] == 1 and isinstance(lstm, nn.LSTM) and not (lstm.training or torch.onnx.is_in_onnx_export()):
+        hidden, cell = torch.lstm_cell(
+            x[:, 0], (hidden, cell), lstm.weight_ih_l0, lstm.weight_hh_l0, lstm.bias_ih_l0, lstm.bias_hh_l0
+        )
+        return hidden.unsqueeze(1), hidden, cell
+    found, (last, kept) = lstm(x, (hidden.unsqueeze(0), cell.unsqueeze(0)))
+    return found, last.squeeze(0), kept.squeeze(0)
 
 
 class TransformerLayer(nn.Module):

@@ -14,6 +14,7 @@ from voxkit.commands.g2p.tables import END, LONGEST, START, Tables
 Array = NDArray[np.float32]
 Numbers = NDArray[np.int64]
 AT_ONCE = 128  # words that are searched together
+MARGIN = 4.0  # nats; the search then takes less than half the time, and hardly ever finds something else
 
 
 class Begun(NamedTuple):
@@ -58,7 +59,8 @@ def beam_search(
 
     An ensemble's probability of a phone is the mean of its members'. A word of T letters gets one phone at least and
     2 T + 20 phones at most, and no more than `LONGEST`. Of the hypotheses that are not at their end, a word keeps the
-    `beam` best, and only those that may still be among the `nbest`: they can only become less probable.
+    `beam` best, and only those that may still be among the `nbest`: they can only become less probable. Where the best
+    alone is wanted, those that are `MARGIN` behind it are given up, too.
     """
     beam = max(beam, nbest)
     padded, lengths = _padded(letters)
@@ -86,6 +88,8 @@ def beam_search(
         for row, total in zip(rows[phones == END], totals[phones == END], strict=True):
             _keep(ended[words[row]], (said[row].tolist(), float(total)), nbest)
         least = np.array([several[-1][1] if len(several) == nbest else -np.inf for several in ended])
+        if nbest == 1:
+            np.maximum.at(least, words[rows], totals - MARGIN)
         going = (phones != END) & (totals > least[words[rows]])
         rows, last, scores = rows[going], phones[going], totals[going]
         said = np.concatenate([said[rows], last[:, None]], axis=1)

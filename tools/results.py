@@ -14,6 +14,9 @@ from pathlib import Path
 from voxkit.rundir import environment
 
 
+MODELS = ("am", "g2p")  # folders of trained models beside those that the files are in
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--recipe", type=Path, required=True)
@@ -35,7 +38,7 @@ def main() -> None:
         for folder, line in printed
         if line and not line.startswith("%")
     ]
-    for summary in dict.fromkeys(file.parent.parent / "am" / "summary.json" for file in args.files):
+    for summary in dict.fromkeys(file.parent.parent / k / "summary.json" for file in args.files for k in MODELS):
         if summary.exists():
             trained = json.loads(summary.read_text(encoding="utf-8"))
             folder = str(summary.parent).replace(str(args.recipe) + "/", "")

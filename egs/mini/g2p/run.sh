@@ -4,7 +4,7 @@
 extras="demo export"
 . "$(dirname "${BASH_SOURCE[0]}")/../../../tools/recipe.sh"
 
-size=(--set per_language=1000) settings=(--config "$root/conf/g2p/mini.yaml")
+size=() settings=(--config "$root/conf/g2p/mini.yaml")
 if [ $smoke = yes ]; then size=(--set per_language=30) settings=(--config "$root/conf/g2p/tiny.yaml"); fi
 words=$data/espeak
 

@@ -13,7 +13,6 @@ from pathlib import Path
 
 from voxkit.rundir import environment
 
-
 MODELS = ("am", "g2p")  # folders of trained models beside those that the files are in
 
 

@@ -65,20 +65,24 @@ if stage 6 "Learn to pronounce from CMUdict without the words of AN4"; then
 fi
 
 if stage 7 "Decode with pronunciations that it gives"; then
-    grep '^[A-Z] ' "$an4/lexicon.txt" >"$exp/letters.txt"
     cut -d ' ' -f 1 "$an4/lexicon.txt" | sort -u >"$exp/words.txt"
-    voxkit g2p apply "$exp/g2p" "$exp/words.txt" --known "$exp/letters.txt" --with-known --nbest 3 --least 0.1 \
-        --out "$exp/pronounced"
     grep -v '^[A-Z] ' "$an4/lexicon.txt" >"$exp/unheard.txt"
-    voxkit g2p score "$exp/g2p" "$exp/unheard.txt" --out "$exp/g2p/unheard"
-    voxkit make-graph --lexicon "$exp/pronounced/lexicon.txt" --tokens "$lang" --text "$an4/text_train.txt" --order 3 \
-        --out "$exp/lang_g2p"
-    for seed in $seeds; do
-        voxkit decode "$exp/seed$seed/am" "$an4/cuts_test.jsonl.gz" --graph "$exp/lang_g2p" \
-            --out "$exp/seed$seed/decode_g2p" "${decode[@]}"
+    voxkit g2p score "$exp/g2p" "$exp/unheard.txt" --out "$exp/g2p_score"
+    # of every word, or of every fourth, as when some new ones are added
+    for every in 1 4; do
+        awk -v every=$every '{ if (length($1) == 1) { print; next } if ($1 != last) { last = $1; number++ } }
+            number % every' "$an4/lexicon.txt" >"$exp/known$every.txt"
+        voxkit g2p apply "$exp/g2p" "$exp/words.txt" --known "$exp/known$every.txt" --with-known --nbest 3 --least 0.1 \
+            --out "$exp/pronounced$every"
+        voxkit make-graph --lexicon "$exp/pronounced$every/lexicon.txt" --tokens "$lang" --text "$an4/text_train.txt" \
+            --order 3 --out "$exp/lang_g2p$every"
+        for seed in $seeds; do
+            voxkit decode "$exp/seed$seed/am" "$an4/cuts_test.jsonl.gz" --graph "$exp/lang_g2p$every" \
+                --out "$exp/seed$seed/decode_g2p$every" "${decode[@]}"
+        done
     done
 fi
 
 finish $(for seed in $seeds; do
-    for how in decode decode_g2p mbr; do echo "$exp/seed$seed/$how/scores.txt"; done
-done) "$exp/g2p/unheard/scores.txt"
+    for how in decode decode_g2p4 decode_g2p1 mbr; do echo "$exp/seed$seed/$how/scores.txt"; done
+done) "$exp/g2p_score/scores.txt"

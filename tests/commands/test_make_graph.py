@@ -69,7 +69,7 @@ def test_the_phones_of_another_folder_can_be_kept(tmp_path: Path, lexicon: Path,
     few.write_text("go g ow\nto t oy\none w aa n\n")
     with pytest.raises(DataError, match="2 of 3") as caught:
         make(settings(), made, tmp_path / "other")
-    assert "its phone oy is not in" in str(caught.value)
+    assert "oy not in" in str(caught.value)
     assert not (tmp_path / "other").exists()
     with pytest.raises(UserError, match="learnt anew"):
         make(settings(units="char"), Inputs(text=text, tokens=made.tokens), tmp_path / "chars")

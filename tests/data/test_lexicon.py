@@ -138,3 +138,13 @@ def test_a_damaged_lang_folder_is_the_users_to_mend(tmp_path: Path, damage: str)
     if damage != "lexicon.txt":
         with pytest.raises(UserError, match="damaged"):
             Lang.load(tmp_path)
+
+
+def test_a_column_of_languages_is_left_out(tmp_path: Path) -> None:
+    plain, weighted, phones = (tmp_path / name for name in ("plain.tsv", "weighted.tsv", "phones.tsv"))
+    plain.write_text("nacht\tn a x t\tde\nnuit\tn ɥ i\tfr\n")
+    weighted.write_text("nacht\t0.5\tn a x t\tde\nnacht\t1\tn a k t\tde\n")
+    phones.write_text("ab\ta\tb\ncd\tc\td\n")
+    assert dict(Lexicon.read(plain).entries) == {"nacht": {("n", "a", "x", "t"): 1.0}, "nuit": {("n", "ɥ", "i"): 1.0}}
+    assert Lexicon.read(weighted).entries["nacht"] == {("n", "a", "x", "t"): 0.5, ("n", "a", "k", "t"): 1.0}
+    assert list(Lexicon.read(phones).entries["ab"]) == [("a", "b")]  # phones in columns of their own

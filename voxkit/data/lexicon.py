@@ -17,6 +17,7 @@ VARIANT = re.compile(r"(.+)\(\d+\)")
 VOWEL_DIGIT = re.compile(r"(?<=[A-Z])\d$")  # the stress in CMUdict's phones
 PROBABILITY = "write WORD probability phone ..."
 _SILENCE = re.compile(r"<(s|/s|sil)>")  # Sphinx dictionaries list these; CTC has its blank instead
+LANGUAGE = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")  # a tag such as fre, en-us
 _LIKE_PROBABILITY = re.compile(r"([01]\.\d*|\.\d+)(e-?\d+)?|1|\d(\.\d+)?e-\d+")
 
 Line = tuple[int, str, list[str]]  # line number, word, the other columns
@@ -98,7 +99,7 @@ class Lexicon:
                 )
             elif not fields:
                 problems.add("no pronunciation", where, f"{head}:{number}", "no phones after the word", fix)
-            elif bad := [phone for phone in fields if phone.startswith("#") or phone in ("<eps>", BLANK)]:
+            elif bad := [phone for phone in fields if is_reserved(phone)]:
                 what = f"the phone {bad[0]!r} has a meaning in graphs"
                 problems.add("reserved phone", where, f"{head}:{number}", what, "rename it")
             else:
@@ -126,14 +127,37 @@ def read_text(path: Path, given: str) -> str:
         raise UserError(f"{path}: damaged ({error})", fix="get the file again") from error
 
 
+def is_reserved(phone: str) -> bool:
+    """Whether a phone's name has a meaning in graphs."""
+    return phone.startswith("#") or phone in ("<eps>", BLANK)
+
+
 def dictionary(text: str) -> tuple[list[Line], bool]:
-    """The lines of a dictionary, and whether the first column after the word is a probability."""
-    lines = list(dictionary_lines(text))
+    """The lines of a dictionary, and whether the first column after the word is a probability.
+
+    A last column of language tags, as TSV files of pronunciations have it, is left out.
+    """
+    lines = list(dictionary_lines(_without_languages(text)))
     if has_probabilities(lines):
         return lines, True
     parted = ((number, *_parted(head, fields)) for number, head, fields in lines)
     kaldi = [line for line in parted if not _SILENCE.fullmatch(line[1])]
     return (kaldi, True) if has_probabilities(kaldi) else (lines, False)
+
+
+def _without_languages(text: str) -> str:
+    """`word<TAB>[probability<TAB>]phone phone ...<TAB>language` without the last column, if all lines are like that."""
+    lines = [line.rstrip("\r\n \ufeff") for line in text.split("\n")]
+    rows = [line.split("\t") for line in lines if line.strip() and not line.startswith(";;;")]
+    size = len(rows[0]) if rows else 0
+    weighted = [len(row) > 2 and bool(_LIKE_PROBABILITY.fullmatch(row[1].strip())) for row in rows]
+    if (
+        size != (4 if all(weighted) else 3)
+        or any(len(row) != size or not LANGUAGE.fullmatch(row[-1].strip()) for row in rows)
+        or not any(" " in row[-2].strip() for row in rows)  # phones in columns of their own
+    ):
+        return text
+    return "\n".join(line.rpartition("\t")[0] or line for line in lines)
 
 
 def _parted(head: str, fields: list[str]) -> tuple[str, list[str]]:

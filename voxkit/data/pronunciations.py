@@ -14,11 +14,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from voxkit.data.lexicon import PROBABILITY, base_word, dictionary, has_probabilities, probability_of, read_text
+from voxkit.data.lexicon import (
+    LANGUAGE,
+    PROBABILITY,
+    base_word,
+    dictionary,
+    has_probabilities,
+    probability_of,
+    read_text,
+)
 from voxkit.errors import Problems, UserError
 from voxkit.rundir import write_atomic
 
-LANGUAGE = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 _HIDDEN = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\u2028\\u2029\\ufeff\\ud800-\\udfff]")
 TSV = "write word<TAB>phone phone ...[<TAB>language]"
 SPACED = "write WORD phone phone ..."

@@ -14,12 +14,12 @@ from pathlib import Path
 import pytest
 
 from tests.commands.g2p import small_model
-from voxkit.cli import main
 from voxkit.commands.g2p import apply, export
 from voxkit.commands.g2p.answers import Answerer
 from voxkit.commands.g2p.apply import LEXICON, UNPRONOUNCED, Request, unfit
 from voxkit.commands.g2p.entries import Entry, parse, read_files
 from voxkit.commands.g2p.pronounce import Pronouncer
+from voxkit.commands.g2p.search import Hypothesis
 from voxkit.data.lexicon import Lexicon
 from voxkit.data.text import normaliser
 from voxkit.errors import DataError, Problems, UserError
@@ -346,7 +346,7 @@ def test_known_words_are_left_out_or_come_first(
     assert found.entries["cab"] == dict.fromkeys([("K", "AE", "B"), ("C", "A", "B")], 0.25 if weighted else 1.0)
 
 
-def test_a_graph_is_made_of_it(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_graph_is_made_of_it(model: Path, tmp_path: Path) -> None:
     words = written(tmp_path / "words", "bad\nman\nsoup\ttwo\n")
     apply.run(request(model, words, nbest=3), tmp_path / "out")
     lexicon = Lexicon.read(tmp_path / "out" / LEXICON)
@@ -354,10 +354,7 @@ def test_a_graph_is_made_of_it(model: Path, tmp_path: Path, monkeypatch: pytest.
     assert all(0 < share <= 1 for ways in lexicon.entries.values() for share in ways.values())
     text = written(tmp_path / "text", "bad man soup\nman bad\n")
     line = ["voxkit", "make-graph", "--lexicon", tmp_path / "out" / LEXICON, "--text", text, "--out", tmp_path / "lang"]
-    monkeypatch.setattr(sys, "argv", [str(part) for part in line])
-    with pytest.raises(SystemExit) as end:
-        main()
-    assert end.value.code == 0
+    subprocess.run([sys.executable, "-m", *map(str, line)], cwd=ROOT, check=True, capture_output=True)
     assert (tmp_path / "lang").is_dir()
 
 
@@ -444,3 +441,21 @@ def test_languages_that_a_manifest_names_win(model: Path, tmp_path: Path, capsys
     found = capsys.readouterr()
     assert found.out.splitlines() == ["bad\tb a d\tone", "bob\tB O B"]
     assert "names languages that the model has not learnt, which do not count: English" in found.err
+
+
+def test_phones_that_look_like_probabilities_or_comments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said = {"bad": ("1", "2"), "cab": ("a", "#", "b")}
+    monkeypatch.setattr(
+        Pronouncer, "pronounce", lambda self, words, nbest: [[Hypothesis(said[word], 0.5)] for word, _ in words]
+    )
+    model = small_model.make(tmp_path / "one", steps=0, languages=("one",))
+    apply.run(request(model, written(tmp_path / "words", "bad\ncab\n")), tmp_path / "out")
+    assert Lexicon.read(tmp_path / "out" / LEXICON).entries == {"bad": {("1", "2"): 1.0}}
+    assert (tmp_path / "out" / "unpronounced.txt").read_text() == "cab\tits phones have a meaning in graphs\n"
+
+
+def test_a_language_that_is_no_tag_is_refused(model: Path) -> None:
+    done = ran("bad\n", model, "--lang", "a\tb")
+    assert done.returncode == 2
+    assert "no language tag" in done.stderr
+    assert not done.stdout

@@ -118,3 +118,20 @@ def test_the_doctor_tells_of_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (checks.onnx().state, checks.onnx().required) == ("missing", False)
     errors["onnxruntime"] = "ImportError: libc.so.6: version not found"
     assert checks.onnx().state == "broken"
+
+
+def test_files_of_other_exports_are_refused(tmp_path: Path) -> None:
+    made = [small_model.make(tmp_path / name, steps=0, languages=(name,)) for name in ("one", "two")]
+    for model in made:
+        export.run(model, tmp_path / f"{model.name}_onnx")
+    mixed = tmp_path / "one_onnx"
+    tables, decoder = ((mixed / name).read_bytes() for name in ("tables.json", "decoder.onnx"))
+    (mixed / "tables.json").write_bytes((tmp_path / "two_onnx" / "tables.json").read_bytes())
+    with pytest.raises(UserError, match="do not belong together"):
+        Pronouncer.load([mixed])
+    (mixed / "tables.json").write_bytes(tables)
+    (mixed / "decoder.onnx").write_bytes((mixed / "encoder.onnx").read_bytes())
+    with pytest.raises(UserError, match="do not belong together"):
+        Pronouncer.load([mixed])
+    (mixed / "decoder.onnx").write_bytes(decoder)
+    assert Pronouncer.load([mixed]).pronounce([("bad", "one")])[0]

@@ -1,5 +1,6 @@
 """Letters and phones as numbers."""
 
+import json
 import unicodedata
 from pathlib import Path
 
@@ -98,3 +99,24 @@ def test_damaged_tables_are_told(tmp_path: Path) -> None:
     (tmp_path / "tables.json").write_text('{"letters": 3}')
     with pytest.raises(UserError, match="cannot be read"):
         Tables.load(tmp_path / "tables.json")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("languages", []),
+        ("languages", ["", "x", "x"]),
+        ("phones", ["<start>", "<end>", "a"]),
+        ("letters", ["a", "b"]),
+        ("inventories", [[2], [999]]),
+        ("inventories", [[2], []]),
+        ("inventories", [[2]]),
+    ],
+)
+def test_tables_that_were_changed_are_told(tmp_path: Path, key: str, value: object) -> None:
+    path = tmp_path / "tables.json"
+    learnt(("ab", "a b", "x")).save(path)
+    Tables.load(path)
+    path.write_text(json.dumps({**json.loads(path.read_text()), key: value}))
+    with pytest.raises(UserError, match="cannot be read"):
+        Tables.load(path)

@@ -15,9 +15,9 @@ from voxkit.commands.g2p.answers import AUTO, Answer, Answerer
 from voxkit.commands.g2p.entries import STDIN, Entry, arriving, is_manifest, read_files, stdin_descriptor
 from voxkit.commands.g2p.pronounce import ONNX, Pronouncer
 from voxkit.commands.g2p.tables import FILE
-from voxkit.data.lexicon import RESERVED_WORDS, VARIANT, Lexicon, dictionary_lines
+from voxkit.data.lexicon import LANGUAGE, RESERVED_WORDS, VARIANT, Lexicon, dictionary, dictionary_lines, is_reserved
 from voxkit.data.text import normaliser
-from voxkit.errors import DataError, Problems
+from voxkit.errors import DataError, Problems, UserError
 from voxkit.progress import Meter, say, track
 from voxkit.rundir import digest, output, write_atomic
 
@@ -57,6 +57,8 @@ class Request:
         Raises:
             UserError: no model there, or models that do not belong together.
         """
+        if self.lang != AUTO and not LANGUAGE.fullmatch(self.lang):
+            raise UserError(f"--lang {self.lang!r}: no language tag", fix="name one such as fre or en-us, or auto")
         pronouncer = Pronouncer.load(self.models, self.beam, self.threads)
         return Answerer(pronouncer, self.lang, self.nbest, self.least, self.switch)
 
@@ -184,6 +186,8 @@ def _write(request: Request, out: Path) -> None:
             lexicon = known if request.with_known else Lexicon()
             weighted = request.nbest > 1 or any(probability != 1 for _, _, probability in lexicon)
             unpronounced = _fill(lexicon, frozenset(known.entries), entries, answerer, summary)
+            # phones called 1 would be read as probabilities where there are none
+            weighted = weighted or dictionary("".join(_lexicon_lines(lexicon, False)))[1]
             write_atomic(folder.work / LEXICON, "".join(_lexicon_lines(lexicon, weighted)))
             write_atomic(folder.work / UNPRONOUNCED, "".join(f"{word}\t{why}\n" for word, why in unpronounced.items()))
             summary.say()
@@ -214,10 +218,12 @@ def _fill(
         for some in _divided([[entry for entry in new if entry.word not in failed]]):
             answers = answerer(some)
             for answer in answers:
-                for found in answer.hypotheses:  # a word is not to be less likely because it is long, or has many
-                    lexicon.add(answer.word, found.phones, found.probability / answer.hypotheses[0].probability)
-                if not answer.hypotheses:
-                    failed[answer.word] = answerer.silence(answer)
+                sayable = [found for found in answer.hypotheses if not any(map(is_reserved, found.phones))]
+                for found in sayable:  # a word is not to be less likely because it is long, or has many
+                    lexicon.add(answer.word, found.phones, found.probability / sayable[0].probability)
+                if not sayable:
+                    silent = not answer.hypotheses
+                    failed[answer.word] = answerer.silence(answer) if silent else "its phones have a meaning in graphs"
             summary.add(answers)
             meter.advance(len(some))
     return {word: why for word, why in failed.items() if word not in lexicon}

@@ -121,7 +121,7 @@ Also = Annotated[
     typer.Option("--also", help="One more model of the same training data: an ensemble (repeatable)."),
 ]
 Beam = Annotated[int, typer.Option("--beam", min=1, max=100, help="Hypotheses that the search keeps for a word.")]
-Threads = Annotated[int, typer.Option("--threads", min=1, help="CPU threads.")]
+Threads = Annotated[int, typer.Option("--threads", min=1, max=1024, help="CPU threads.")]
 
 
 @app.command()

@@ -10,7 +10,8 @@ from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from voxkit.data.pronunciations import LANGUAGE, hidden_character
+from voxkit.data.lexicon import LANGUAGE
+from voxkit.data.pronunciations import hidden_character
 from voxkit.errors import Problems, UserError
 from voxkit.progress import say
 

@@ -73,6 +73,8 @@ def run(model: Path, out: Path) -> None:
     """
     onnx = _onnx()
     folder = bundle.locate(model)
+    if (system := read_config(folder).get("system")) != "g2p":
+        raise UserError(f"{model}: a model of {system}, not of g2p", fix="give a folder of g2p train")
     weights = digest(folder / WEIGHTS)
     spec = {"model": weights, "tables": digest(folder / ASSETS / FILE), "format": FORMAT}
     with output(out, "g2p export", spec, resumable=False) as place:
@@ -84,6 +86,7 @@ def run(model: Path, out: Path) -> None:
                 "format": FORMAT,
                 "voxkit": __version__,
                 "model": weights,
+                "tables": digest(place.work / FILE),
                 "languages": " ".join(filter(None, scorer.tables.languages)),
                 "config": json.dumps(read_config(folder)["config"]),
             }

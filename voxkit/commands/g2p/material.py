@@ -10,7 +10,8 @@ from pathlib import Path
 from voxkit.commands.g2p.command import DataConfig, PhoneConfig
 from voxkit.commands.g2p.pronounce import Pronouncer, Word
 from voxkit.commands.g2p.tables import LONGEST, Tables, sounds
-from voxkit.data.pronunciations import LANGUAGE, Pronunciation, parse
+from voxkit.data.lexicon import LANGUAGE
+from voxkit.data.pronunciations import Pronunciation, parse
 from voxkit.errors import Problems, UserError
 from voxkit.metrics.pronunciation import Judged
 from voxkit.rundir import digest

@@ -13,6 +13,7 @@ from voxkit.commands.g2p.pronounce import ONNX
 from voxkit.commands.g2p.search import Array, Begun, Numbers
 from voxkit.commands.g2p.tables import FILE, Tables
 from voxkit.errors import UserError
+from voxkit.rundir import digest
 
 FORMAT = "1"
 MEMORY, STATE, AFTER = "memory_", "state_", "after_"  # names of inputs and outputs, before a number
@@ -35,6 +36,9 @@ class OnnxScorer:
         if made[0] != made[1] or made[0].get("format") != FORMAT:
             what = "are of different exports" if made[0] != made[1] else "were made by another version of voxkit"
             raise UserError(f"{path}: {' and '.join(ONNX)} {what}", fix="export the model again")
+        first = [session.get_inputs()[0].name for session in (self.encoder, self.decoder)]
+        if first != ["letters", "previous"] or made[0].get("tables") != digest(path / FILE):
+            raise UserError(f"{path}: its files do not belong together", fix="export the model again")
         names = [output.name for output in self.encoder.get_outputs()]
         self.memory = [name for name in names if name.startswith(MEMORY)]
         self.state = [name for name in names if name.startswith(STATE)]

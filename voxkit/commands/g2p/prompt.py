@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 from voxkit.commands.g2p.answers import AUTO, Answerer
 from voxkit.commands.g2p.entries import Entry
-from voxkit.data.pronunciations import LANGUAGE, hidden_character
+from voxkit.data.lexicon import LANGUAGE
+from voxkit.data.pronunciations import hidden_character
 
 PROMPT = "g2p> "
 MOST = 100  # alternatives, as --nbest has it

@@ -188,6 +188,7 @@ class Tables:
             found: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
             letters, phones, languages = (tuple(map(str, found[name])) for name in ("letters", "phones", "languages"))
             inventories = tuple(tuple(map(int, numbers)) for numbers in found["inventories"])
+            _require_sound(letters, phones, languages, inventories)
             return cls(
                 letters,
                 phones,
@@ -198,3 +199,20 @@ class Tables:
             )
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise UserError(f"{path}: the tables cannot be read: {error}", fix="copy or train it again") from error
+
+
+def _require_sound(
+    letters: Sequence[str], phones: Sequence[str], languages: Sequence[str], inventories: Sequence[Sequence[int]]
+) -> None:
+    """Refuse what `Tables.save` does not write.
+
+    Raises:
+        ValueError: it says what.
+    """
+    for names, heads in ((letters, SPECIAL_LETTERS), (phones, SPECIAL_PHONES), (languages, ("",))):
+        if tuple(names[: len(heads)]) != heads or len(set(names)) < len(names) or "" in names[1:]:
+            raise ValueError("symbols are missing, or there twice")
+    if len(inventories) != len(languages):
+        raise ValueError(f"{len(inventories)} inventories of {len(languages)} languages")
+    if any(not numbers or min(numbers) <= END or max(numbers) >= len(phones) for numbers in inventories):
+        raise ValueError("an inventory is empty or holds numbers of no phones")

@@ -143,9 +143,9 @@ def _kept(table: Path, path: Path, lexicon: Lexicon) -> list[str]:
         raise UserError(f"{table}: its tokens are {other.units} units, not phones", fix="name a lang folder of phones")
     problems = Problems()
     for word, phones, _ in lexicon:
-        for phone in sorted(set(phones) - set(other.tokens)):
-            what = f"its phone {phone} is not in {table}"
-            problems.add("other phone", str(path), f"{word}:{' '.join(phones)}", what, "mend it or leave it out")
+        if strange := sorted(set(phones) - set(other.tokens)):
+            what = f"{', '.join(strange)} not in {table}"
+            problems.add("other phones", str(path), f"{word}:{' '.join(phones)}", what, "mend it or leave it out")
     problems.settle(sum(1 for _ in lexicon))
     return other.tokens[1:]
 

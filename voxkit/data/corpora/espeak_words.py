@@ -18,8 +18,8 @@ from voxkit.data.corpora.corpus import Pronounced
 from voxkit.data.corpora.espeak import INSTALL, Speaker
 from voxkit.data.corpora.espeak_config import EspeakConfig
 from voxkit.data.corpora.lexical import by_word
-from voxkit.data.lexicon import read_text
-from voxkit.data.pronunciations import LANGUAGE, Pronunciation, hidden_character
+from voxkit.data.lexicon import LANGUAGE, read_text
+from voxkit.data.pronunciations import Pronunciation, hidden_character
 from voxkit.errors import Problems, UserError
 
 SAME_LIST = {"bs": "sh", "hr": "sh", "sr": "sh"}  # wordfreq has one list for Serbo-Croatian

@@ -9,7 +9,7 @@ extras=
 
 an4=$data/an4 lang=$exp/lang
 settings=(--config "$root/conf/train_am/an4.yaml") decode=(--config "$root/conf/decode/an4.yaml")
-shown=an406-fcaw-b pronounce=(--set train.epochs=3 --set train.score_every=1)
+shown=an406-fcaw-b pronounce=(--set train.epochs=5 --set train.score_every=5)
 if [ $smoke = yes ]; then
     shown=worst
     settings=(--config "$root/conf/train_am/tiny.yaml" --set train.steps=8)

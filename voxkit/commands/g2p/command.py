@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Annotated, Any, Literal, Self
 
 import typer
@@ -13,7 +11,7 @@ from pydantic import Field, model_validator
 from voxkit.commands.options import MaxBad
 from voxkit.config import Config, ConfigFile, PrintConfig, Set, build, to_yaml
 from voxkit.errors import UserError
-from voxkit.train.settings import RESUMABLE, TrainConfig
+from voxkit.train.settings import TrainConfig
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -182,19 +180,10 @@ def train(
 
     from voxkit.commands.g2p.material import identified
     from voxkit.commands.g2p.task import G2pTask
-    from voxkit.rundir import RunDir, write_atomic
-    from voxkit.train.loop import fit
+    from voxkit.train import run
 
     settings = settings.model_copy(update={"data": identified(settings.data)})
-    with TemporaryDirectory() as folder:
-        task = G2pTask(settings, Path(folder))  # bad data is told before anything is written
-        with RunDir.open(out, "g2p train", settings, resumable=RESUMABLE) as run:
-            lists = b"".join(file.read_bytes() for file in sorted(Path(folder).glob("rejected*.jsonl")))
-            if lists and int(os.environ.get("RANK", "0")) == 0:
-                write_atomic(run.path / "rejected.jsonl", lists)
-            bundle = fit(task, settings.train, run)
-    if int(os.environ.get("RANK", "0")) == 0:
-        print(bundle)
+    run.train("g2p train", settings, settings.train, out, lambda folder: G2pTask(settings, folder))
 
 
 @app.command()

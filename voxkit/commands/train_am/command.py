@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Annotated, Literal
 
 import typer
@@ -14,8 +12,8 @@ from voxkit.commands.options import MaxBad
 from voxkit.config import Config, ConfigFile, PrintConfig, Set, build, to_yaml
 from voxkit.data.feature_config import FeatureConfig
 from voxkit.errors import UserError
-from voxkit.rundir import RunDir, digest, write_atomic
-from voxkit.train.settings import RESUMABLE, TrainConfig
+from voxkit.rundir import digest
+from voxkit.train.settings import TrainConfig
 
 
 class SpecAugmentConfig(Config):
@@ -145,18 +143,10 @@ def train_am(
         raise UserError(f"train-am needs {', '.join(missing)}", fix="see voxkit train-am --help")
 
     from voxkit.commands.train_am.task import AcousticTask
-    from voxkit.train.loop import fit
+    from voxkit.train import run
 
     settings = settings.model_copy(update={"data": _identified(settings.data)})
-    with TemporaryDirectory() as rejected:
-        task = AcousticTask(settings, Path(rejected))  # bad data is told before anything is written
-        with RunDir.open(out, "train-am", settings, resumable=RESUMABLE) as run:
-            lists = b"".join(file.read_bytes() for file in sorted(Path(rejected).iterdir()))
-            if lists and int(os.environ.get("RANK", "0")) == 0:
-                write_atomic(run.path / "rejected.jsonl", lists)
-            bundle = fit(task, settings.train, run)
-    if int(os.environ.get("RANK", "0")) == 0:
-        print(bundle)
+    run.train("train-am", settings, settings.train, out, lambda folder: AcousticTask(settings, folder))
 
 
 def _identified(data: DataConfig) -> DataConfig:

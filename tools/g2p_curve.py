@@ -10,6 +10,7 @@ import argparse
 import json
 from collections import defaultdict
 from pathlib import Path
+from typing import Any
 
 from voxkit.metrics.pronunciation import Judged, PronunciationReport, paired
 from voxkit.metrics.pronunciation_plots import learning_curve
@@ -53,9 +54,22 @@ def main() -> None:
         changes = paired(single, shared)
         print(f"with {count} words, from one model a language to one for all: PER {changes.per}")
         print(f"with {count} words, from one model a language to one for all: WER {changes.wer}")
-        trained = json.loads((model / "summary.json").read_text(encoding="utf-8"))
-        print(f"with {count} words, one model for all: trained in {trained['seconds']:.0f} s")
+        many = trained(model)
+        few = [trained(file.parent.parent / "g2p") for file in files]
+        print(
+            f"with {count} words, passes over the data: one model a language {passes(few)}, one for all {passes([many])}; "
+            f"training of the latter {many['seconds']:.0f} s, of the former {sum(one['seconds'] for one in few):.0f} s"
+        )
     learning_curve(points, args.picture, "training words of each language", "PER, macro [%]")
+
+
+def trained(model: Path) -> dict[str, Any]:
+    """What training has left in an experiment folder."""
+    return dict(json.loads((model / "summary.json").read_text(encoding="utf-8")))
+
+
+def passes(summaries: list[dict[str, Any]]) -> str:
+    return " or ".join(str(epochs) for epochs in sorted({one["epoch"] for one in summaries}))
 
 
 def told(system: list[Judged], name: str) -> tuple[float, float, float]:

@@ -57,8 +57,9 @@ def main() -> None:
         many = trained(model)
         few = [trained(file.parent.parent / "g2p") for file in files]
         print(
-            f"with {count} words, passes over the data: one model a language {passes(few)}, one for all {passes([many])}; "
-            f"training of the latter {many['seconds']:.0f} s, of the former {sum(one['seconds'] for one in few):.0f} s"
+            f"with {count} words, passes over the data: one model a language {passes(few)}, one for all "
+            f"{passes([many])}; training of the latter {many['seconds']:.0f} s, of the former "
+            f"{sum(one['seconds'] for one in few):.0f} s"
         )
     learning_curve(points, args.picture, "training words of each language", "PER, macro [%]")
 

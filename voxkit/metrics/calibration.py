@@ -109,11 +109,26 @@ class Judged:
         weight = weight[:, self._order]
         right = self.right[self._order]
         good, bad = weight * right, weight * ~right
-        goods, bads = (_steps(np.cumsum(some, axis=1)[:, self._last_of_equals]) for some in (good, bad))
+        goods, bads = self._sums(good), self._sums(bad)
         with np.errstate(invalid="ignore", divide="ignore"):
-            return 100 * np.stack(
-                [_eer(goods, bads), self._nce(good, bad), _aucpr(goods, bads), self._ece(weight)], axis=1
-            )
+            rates = equal_error_rate(goods, bads), self._nce(good, bad), average_precision(goods, bads)
+            return 100 * np.stack([*rates, self._ece(weight)], axis=1)
+
+    def below(self, weight: Doubles) -> tuple[Doubles, Doubles]:
+        """(R, K + 1) twice: the right and the wrong words below each threshold, the lowest first.
+
+        Args:
+            weight: (R, N) how often each word counts. A threshold lies under each of the K distinct confidences, and
+                the last one above them all.
+        """
+        weight = weight[:, self._order]
+        right = self.right[self._order]
+        return self._sums(weight * right), self._sums(weight * ~right)
+
+    def _sums(self, weight: Doubles) -> Doubles:
+        """(R, K + 1) what (R, N) weights in order of confidence come to below each threshold."""
+        sums = np.cumsum(weight, axis=1)[:, self._last_of_equals]
+        return np.concatenate([np.zeros((len(sums), 1)), sums], axis=1)
 
     def _nce(self, good: Doubles, bad: Doubles) -> Doubles:
         """(Hmax - H) / Hmax as in sclite, with H the cross entropy of the confidences and Hmax that of the mean."""
@@ -145,10 +160,7 @@ class Judged:
     def det(self) -> tuple[Doubles, Doubles]:
         """(K,) false alarms, (K,) misses: the share of wrong words accepted and of right words rejected, for every
         threshold from the lowest (all accepted) to the highest."""
-        right = self.right[self._order]
-        goods, bads = (
-            _steps(np.cumsum(some, dtype=np.float64)[None, self._last_of_equals]) for some in (right, ~right)
-        )
+        goods, bads = self.below(np.ones((1, len(self))))
         with np.errstate(invalid="ignore"):
             return 1 - bads[0] / bads[0, -1], goods[0] / goods[0, -1]
 
@@ -158,12 +170,7 @@ def bin_of(confidence: Doubles) -> NDArray[np.int64]:
     return np.minimum((confidence * BINS).astype(np.int64), BINS - 1)
 
 
-def _steps(sums: Doubles) -> Doubles:
-    """(R, K + 1) from (R, K) running sums, with the zero that they begin at."""
-    return np.concatenate([np.zeros((len(sums), 1)), sums], axis=1)
-
-
-def _eer(goods: Doubles, bads: Doubles) -> Doubles:
+def equal_error_rate(goods: Doubles, bads: Doubles) -> Doubles:
     """(R,) where the rates of misses and of false alarms are equal, on straight lines between operating points.
 
     This is the plain ROC curve, of which every distinct confidence is a point; not its convex hull.
@@ -180,7 +187,7 @@ def _eer(goods: Doubles, bads: Doubles) -> Doubles:
     return (first - low / (high - low) * (second - first))[:, 0]
 
 
-def _aucpr(goods: Doubles, bads: Doubles) -> Doubles:
+def average_precision(goods: Doubles, bads: Doubles) -> Doubles:
     """(R,) average precision of finding errors by low confidence: precision summed over the steps of recall."""
     precision = np.where(bads > 0, bads / np.where(bads > 0, goods + bads, 1), 0)
     return (precision * np.diff(bads, axis=1, prepend=0)).sum(axis=1) / bads[:, -1]
@@ -231,7 +238,7 @@ class Comparison:
         """
         values, draws = self._of(system, part)
         return {
-            name: Interval(value, *_quantiles(draws[:, column]))
+            name: Interval(value, *quantiles(draws[:, column]))
             for column, (name, value) in enumerate(values._asdict().items())
         }
 
@@ -242,12 +249,12 @@ class Comparison:
             changes = 100 * (news - olds) / np.abs(olds)
             change = 100 * (np.array(new) - np.array(old)) / np.abs(np.array(old))
         return {
-            name: Interval(float(change[column]), *_quantiles(changes[:, column]))
+            name: Interval(float(change[column]), *quantiles(changes[:, column]))
             for column, name in enumerate(MEASURES)
         }
 
 
-def _quantiles(draws: Doubles) -> tuple[float, float]:
+def quantiles(draws: Doubles) -> tuple[float, float]:
     """The 95 % interval of those draws that have a value."""
     finite = draws[np.isfinite(draws)]
     if not len(finite):

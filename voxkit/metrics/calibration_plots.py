@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 from statistics import NormalDist
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,36 +66,41 @@ def reliability_diagram(systems: Mapping[str, Judged], path: Path, title: str = 
 def det_curve(systems: Mapping[str, Judged], path: Path, title: str = "Detection of errors") -> None:
     """Right words rejected against wrong words accepted, on normal deviates; the point on the diagonal is the EER."""
     figure, axes = new_figure(5.8, 5.8)
-    low, high = _deviate(np.array([LEAST, 0.9]))
-    axes.plot([low, high], [low, high], color=GREY, linewidth=1, linestyle=(0, (4, 3)))
+    det_axes(axes, "wrong words accepted [%]", "right words rejected [%]")
     for number, (name, words) in enumerate(systems.items()):
         alarms, misses = words.det()
         eer = words.measures().eer / 100
         if not np.isfinite(eer):
             continue
         colour = COLOURS[number % len(COLOURS)]
-        x, y = _deviate(alarms), _deviate(misses)
+        x, y = deviate(alarms), deviate(misses)
         axes.plot(x, y, color=colour, linewidth=1.8 if number == 0 else 1.3, label=f"{name}  (EER {100 * eer:.1f} %)")
-        axes.plot(*_deviate(np.array([eer, eer])), color=colour, marker="o", markersize=6, zorder=3)
-    ticks = _deviate(np.array(RATES))
+        axes.plot(*deviate(np.array([eer, eer])), color=colour, marker="o", markersize=6, zorder=3)
+    axes.set_title(title, loc="left")
+    if axes.lines[1:]:
+        axes.legend(facecolor="white", edgecolor="none", framealpha=0.9, fontsize=9, loc="lower left")
+    save_figure(figure, path)
+
+
+def det_axes(axes: Any, xlabel: str, ylabel: str) -> None:
+    """Make axes those of a DET curve, in normal deviates (`deviate`), with the diagonal on which the EER lies."""
+    low, high = deviate(np.array([LEAST, 0.9]))
+    axes.plot([low, high], [low, high], color=GREY, linewidth=1, linestyle=(0, (4, 3)))
+    ticks = deviate(np.array(RATES))
     labels = [f"{100 * rate:g}" for rate in RATES]
     axes.set_xticks(ticks, labels)
     axes.set_yticks(ticks, labels)
     axes.set_xlim(low, high)
     axes.set_ylim(low, high)
     axes.set_aspect("equal")
-    axes.set_xlabel("wrong words accepted [%]")
-    axes.set_ylabel("right words rejected [%]")
-    axes.set_title(title, loc="left")
+    axes.set_xlabel(xlabel)
+    axes.set_ylabel(ylabel)
     axes.grid(color="#e6e9ec", linewidth=0.8)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
-    if axes.lines[1:]:
-        axes.legend(facecolor="white", edgecolor="none", framealpha=0.9, fontsize=9, loc="lower left")
-    save_figure(figure, path)
 
 
-def _deviate(rates: NDArray[np.float64]) -> NDArray[np.float64]:
+def deviate(rates: NDArray[np.float64]) -> NDArray[np.float64]:
     """Rates as normal deviates, those at the ends moved inside."""
     normal = NormalDist()
     return np.array([normal.inv_cdf(rate) for rate in np.clip(rates, LEAST / 2, 1 - LEAST / 2)])

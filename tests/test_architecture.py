@@ -22,16 +22,19 @@ SOURCES = sorted(PACKAGE.rglob("*.py"))
 CONFIGS = sorted((ROOT / "conf").rglob("*.yaml"))
 ROOMS = sorted(name.replace("-", "_") for name in COMMANDS)
 
+GROUND = ("__init__", "errors", "progress", "config", "rundir", "bundle", "packed", "onnx_model", "onnx_session")
 FLOORS = [  # from the ground up: a module imports from its own part of the house and from the floors below
-    ("__init__", "errors", "progress", "config", "rundir", "bundle"),
+    GROUND,
     ("data", "nn"),
-    ("decode", "train", "metrics", "cluster"),
+    ("metrics", "cluster"),
+    ("decode",),
+    ("train",),
     ("commands",),
     ("cli",),
     ("__main__",),
 ]
 FLOOR = {part: number for number, parts in enumerate(FLOORS) for part in parts}
-SIDEWAYS = {("__init__", "errors", "progress", "config", "rundir", "bundle")}  # the ground floor is one room
+SIDEWAYS = {GROUND}  # the ground floor is one room
 LOBBY = {"voxkit.commands", "voxkit.commands.options"}  # what every room, and bundle, may know of the commands
 TOP = {
     *("pyproject.toml", "voxkit", "egs", "conf", "tests", "tools", "README.md", "LICENSE", "CHANGELOG.md"),

@@ -7,11 +7,8 @@ far have any length. Names and shapes are those of `G2pModel.encode` and `decode
 from __future__ import annotations
 
 import json
-import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import ModuleType
-from typing import Any
 
 import numpy as np
 import torch
@@ -21,16 +18,16 @@ from torch import Tensor, nn
 from voxkit import __version__, bundle
 from voxkit.bundle import ASSETS, WEIGHTS
 from voxkit.commands.g2p.model import G2pModel
-from voxkit.commands.g2p.onnx_scorer import AFTER, FORMAT, INSTALL, MEMORY, STATE, OnnxScorer
+from voxkit.commands.g2p.onnx_scorer import AFTER, FORMAT, MEMORY, STATE, OnnxScorer
 from voxkit.commands.g2p.pronounce import ONNX
 from voxkit.commands.g2p.search import Array, Begun, Numbers, beam_search
 from voxkit.commands.g2p.tables import FILE, UNKNOWN, WORD_END, Tables
 from voxkit.commands.g2p.torch_scorer import TorchScorer
 from voxkit.errors import UserError
-from voxkit.progress import say
+from voxkit.nn import onnx_graph
+from voxkit.nn.onnx_graph import Graph
 from voxkit.rundir import digest, output, read_config
 
-OPSET = 17
 TOLERANCE = 1e-3  # of the log probability of each phone at each step
 IMPROBABLE = -20.0  # log probability below which differences do not matter
 CHECKED = ((1, 1), (3, 7), (40, 12), (5, 30))  # words and their most letters, in batches that are compared
@@ -71,7 +68,7 @@ def run(model: Path, out: Path) -> None:
     Raises:
         UserError: no model of `g2p train` there, no onnx or onnxruntime, or graphs that say other things than torch.
     """
-    onnx = _onnx()
+    onnx_graph.require("g2p export")
     folder = bundle.locate(model)
     if (system := read_config(folder).get("system")) != "g2p":
         raise UserError(f"{model}: a model of {system}, not of g2p", fix="give a folder of g2p train")
@@ -80,7 +77,6 @@ def run(model: Path, out: Path) -> None:
     with output(out, "g2p export", spec, resumable=False) as place:
         if not place.done:
             scorer = TorchScorer.load(folder)
-            _write(scorer.model, place.work)
             scorer.tables.save(place.work / FILE)
             facts = {
                 "format": FORMAT,
@@ -90,29 +86,14 @@ def run(model: Path, out: Path) -> None:
                 "languages": " ".join(filter(None, scorer.tables.languages)),
                 "config": json.dumps(read_config(folder)["config"]),
             }
-            for name in ONNX:
-                _describe(onnx, place.work / name, facts)
+            _write(scorer.model, place.work, facts)
             worst = difference(scorer, OnnxScorer(place.work))
-            if not worst <= TOLERANCE:
-                raise UserError(
-                    f"{out}: not written: onnxruntime's log probabilities differ from torch's by up to {worst:.2g}",
-                    fix="install the versions of onnx, onnxruntime and torch that voxkit names, and export again",
-                )
-            say(f"onnxruntime says what torch says: log probabilities differ by at most {worst:.1g}")
+            onnx_graph.agree(out, "log probabilities", worst, TOLERANCE)
     print(out)
 
 
-def _onnx() -> ModuleType:
-    try:
-        import onnx
-        import onnxruntime  # noqa: F401 - told before the work, not after
-    except ImportError as error:
-        raise UserError(f"g2p export needs onnx and onnxruntime: {error}", fix=INSTALL) from error
-    return onnx
-
-
-def _write(model: G2pModel, folder: Path) -> None:
-    """Trace both graphs."""
+def _write(model: G2pModel, folder: Path, facts: Mapping[str, str]) -> None:
+    """Write both graphs."""
     letters, lengths = torch.tensor([[UNKNOWN, UNKNOWN, WORD_END], [UNKNOWN, WORD_END, 0]]), torch.tensor([3, 2])
     language, previous = torch.tensor([0, 0]), torch.tensor([1, 1])
     with torch.inference_mode():
@@ -130,35 +111,14 @@ def _write(model: G2pModel, folder: Path) -> None:
     row: Mapping[int, str] = {0: "words"}
     heads: Axes = {"letters": {0: "words", 1: "letters"}, "lengths": row, "language": row}
     encoder_out: Axes = {**memory_axes, **state_axes, "languages": row}
-    _trace(_Encode(model), (letters, lengths, language), heads, encoder_out, folder / ONNX[0])
+    examples: tuple[Tensor, ...] = (letters, lengths, language)
+    encoder = Graph(dict(zip(heads, examples, strict=True)), list(encoder_out), {**heads, **encoder_out})
+    onnx_graph.write(_Encode(model), encoder, folder / ONNX[0], facts)
     step: Axes = {"previous": row, "language": row, **memory_axes, **state_axes}
-    decoder = _Decode(model, len(encoded.memory))
-    inputs = (previous, language, *encoded.memory, *state)
-    _trace(decoder, inputs, step, {"log_probs": row, **after_axes}, folder / ONNX[1])
-
-
-def _trace(module: nn.Module, inputs: tuple[Tensor, ...], given: Axes, returned: Axes, path: Path) -> None:
-    """Write one graph; the axes that have names may have any length."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of what tracing may miss, which the comparison with torch looks for
-        torch.onnx.export(
-            module.eval(),
-            tuple(part.clone() for part in inputs),  # out of inference mode
-            str(path),
-            input_names=list(given),
-            output_names=list(returned),
-            dynamic_axes={name: dict(axes) for name, axes in {**given, **returned}.items()},
-            opset_version=OPSET,
-            dynamo=False,  # needs no more packages, and takes LSTMs of any batch
-        )
-
-
-def _describe(onnx: ModuleType, path: Path, facts: Mapping[str, str]) -> None:
-    """Check a graph and put what it was made from into it."""
-    graph: Any = onnx.load(str(path))
-    onnx.helper.set_model_props(graph, dict(facts))
-    onnx.checker.check_model(graph, full_check=True)
-    onnx.save(graph, str(path))
+    returned: Axes = {"log_probs": row, **after_axes}
+    examples = (previous, language, *encoded.memory, *state)
+    decoder = Graph(dict(zip(step, examples, strict=True)), list(returned), {**step, **returned})
+    onnx_graph.write(_Decode(model, len(encoded.memory)), decoder, folder / ONNX[1], facts)
 
 
 class _Both:

@@ -13,11 +13,11 @@ from voxkit.commands.g2p.pronounce import ONNX
 from voxkit.commands.g2p.search import Array, Begun, Numbers
 from voxkit.commands.g2p.tables import FILE, Tables
 from voxkit.errors import UserError
+from voxkit.onnx_session import facts_of, open_session
 from voxkit.rundir import digest
 
 FORMAT = "1"
 MEMORY, STATE, AFTER = "memory_", "state_", "after_"  # names of inputs and outputs, before a number
-INSTALL = "pip install 'voxkit[export]'"
 
 Arrays = tuple[NDArray[np.generic], ...]
 
@@ -31,8 +31,8 @@ class OnnxScorer:
 
     def __init__(self, path: Path, threads: int = 1) -> None:
         self.tables = Tables.load(path / FILE)
-        self.encoder, self.decoder = (_session(path / name, threads) for name in ONNX)
-        made = [session.get_modelmeta().custom_metadata_map for session in (self.encoder, self.decoder)]
+        self.encoder, self.decoder = (open_session(path / name, threads) for name in ONNX)
+        made = [facts_of(session) for session in (self.encoder, self.decoder)]
         if made[0] != made[1] or made[0].get("format") != FORMAT:
             what = "are of different exports" if made[0] != made[1] else "were made by another version of voxkit"
             raise UserError(f"{path}: {' and '.join(ONNX)} {what}", fix="export the model again")
@@ -57,18 +57,3 @@ class OnnxScorer:
         }
         log_probs, *after = cast(Sequence[Array], self.decoder.run(None, inputs))
         return log_probs, tuple(after)
-
-
-def _session(path: Path, threads: int) -> Any:
-    try:
-        import onnxruntime
-    except ImportError as error:
-        raise UserError(f"{path}: an exported model needs onnxruntime: {error}", fix=INSTALL) from error
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
-    options.log_severity_level = 3  # errors; its warnings are about how it optimises
-    try:
-        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # it has a dozen kinds of its own
-        reason = str(error).splitlines()[0]
-        raise UserError(f"{path}: onnxruntime cannot load it: {reason}", fix="export the model again") from error

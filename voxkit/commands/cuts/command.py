@@ -26,23 +26,35 @@ Seed = Annotated[int, typer.Option("--seed", min=0, help="Another number draws a
 def split(
     cuts: Cuts,
     out: Out,
-    folds: Annotated[int, typer.Option("--folds", "-k", min=2, help="How many parts.")],
-    by: Annotated[By, typer.Option(help="What stays whole.")] = "speaker",
+    folds: Annotated[
+        int | None,
+        typer.Option("--folds", "-k", min=2, help="How many parts; else one for each --by.", show_default=False),
+    ] = None,
+    by: Annotated[
+        str, typer.Option(metavar="speaker|cut|FIELD", help="What stays whole; FIELD is a custom one of supervisions.")
+    ] = "speaker",
     seed: Seed = 1,
 ) -> None:
     """Divide cuts into folds of about equal duration, for training on all but one and testing on that one.
 
     Writes OUT/fold-I-of-K/held_out.jsonl.gz and train.jsonl.gz (all other folds) for I from 1 to K, and OUT/folds.tsv:
-    which speaker (or cut) is in which fold. The order of the cuts in CUTS makes no difference.
+    which speaker (or cut, or value of FIELD) is in which fold. The order of the cuts in CUTS makes no difference.
+
+    Without --folds there is one for each speaker or value of FIELD, in their order: official folds, for example, or
+    leaving out one speaker at a time.
 
     [bold]Examples[/bold]
 
       voxkit cuts split data/an4/cuts_train.jsonl.gz --folds 5 --out data/folds
 
       voxkit cuts split data/an4/cuts_train.jsonl.gz --folds 10 --by cut --seed 2 --out data/folds
+
+      voxkit cuts split data/esc10/cuts_all.jsonl.gz --by fold --out data/folds
     """
     from voxkit.commands.cuts import divide
 
+    if folds is None and by == "cut":
+        raise UserError("cuts split --by cut needs --folds", fix="say how many")
     print(divide.split(cuts, out, folds, by, seed))
 
 

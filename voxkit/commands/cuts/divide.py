@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import heapq
+import re
 from array import array
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -68,11 +69,14 @@ class Survey:
         return sum(unit.seconds for unit in self.units)
 
 
-def split(cuts: Path, out: Path, folds: int, by: By, seed: int) -> str:
-    """Write the folds; the table of what is in them.
+def split(cuts: Path, out: Path, folds: int | None, by: str, seed: int) -> str:
+    """Write the folds, one for each unit if `folds` is None; the table of what is in them.
+
+    Args:
+        by: "cut", "speaker", or a custom field of supervisions.
 
     Raises:
-        DataError: broken lines, duplicate ids; by speaker: cuts of none or of several.
+        DataError: broken lines, duplicate ids; cuts of no speaker (or without the field), or of several.
         UserError: fewer units than folds.
     """
     files = manifest_files(cuts)
@@ -80,13 +84,19 @@ def split(cuts: Path, out: Path, folds: int, by: By, seed: int) -> str:
     with output(out, "cuts split", spec, resumable=False) as place:
         if not place.done:
             survey = survey_of(files, by)
-            if len(survey.units) < folds:
-                fix = "ask for fewer --folds" + (", or divide --by cut" if by == "speaker" else "")
-                raise UserError(f"{cuts}: {len(survey.units)} {by}(s) cannot make {folds} folds", fix)
-            fold_of = deal([(unit.name, unit.seconds) for unit in survey.units], folds, seed)
-            folders = [place.work / f"fold-{number}-of-{folds}" for number in range(1, folds + 1)]
+            names = [unit.name for unit in survey.units]
+            count = len(names) if folds is None else folds
+            if len(names) < max(count, 2):
+                fix = "ask for fewer --folds" + ("" if by == "cut" else ", or divide --by cut")
+                raise UserError(f"{cuts}: {len(names)} {by}(s) cannot make {max(count, 2)} folds", fix)
+            if folds is None:
+                order = sorted(names, key=_numbers_in_order)
+                fold_of = [order.index(name) for name in names]
+            else:
+                fold_of = deal([(unit.name, unit.seconds) for unit in survey.units], count, seed)
+            folders = [place.work / f"fold-{number}-of-{count}" for number in range(1, count + 1)]
             paths = [folder / name for folder in folders for name in (TRAIN, HELD_OUT)]
-            targets = [[2 * other + (other == fold) for other in range(folds)] for fold in range(folds)]
+            targets = [[2 * other + (other == fold) for other in range(count)] for fold in range(count)]
             with writing_to(paths) as write:
                 for cut, unit in zip(cuts_of(files, "writing"), survey.unit_of, strict=True):
                     write(cut, targets[fold_of[unit]])
@@ -96,15 +106,20 @@ def split(cuts: Path, out: Path, folds: int, by: By, seed: int) -> str:
     return _table_of_folds(out / FOLDS, by)
 
 
-def _table_of_folds(path: Path, by: By) -> str:
+def _numbers_in_order(name: str) -> tuple[tuple[bool, int, str], ...]:
+    """What sorts `2` before `10`, and `fold2` before `fold10`."""
+    return tuple((part.isdecimal(), int(part) if part.isdecimal() else 0, part) for part in re.split(r"(\d+)", name))
+
+
+def _table_of_folds(path: Path, by: str) -> str:
     """What was held out in each fold."""
     with open(path, encoding="utf-8") as file:
         items = [line.rstrip("\n").split("\t") for line in file][1:]
-    rows = [("held out", *([f"{by}s"] if by == "speaker" else []), "cuts", "hours")]
+    rows = [("held out", *([f"{by}s"] if by != "cut" else []), "cuts", "hours")]
     for fold, members in groupby(items, key=lambda item: item[0]):
         listed = list(members)
         cuts, hours = sum(int(item[2]) for item in listed), sum(float(item[3]) for item in listed) / 3600
-        units = [str(len(listed))] if by == "speaker" else []
+        units = [str(len(listed))] if by != "cut" else []
         rows.append((f"{path.parent}/fold-{fold}-of-{items[-1][0]}", *units, str(cuts), f"{hours:.3f}"))
     return table(rows)
 
@@ -138,7 +153,7 @@ def sample(cuts: Path, out: Path, amount: Amount, by: By, match: Sequence[str], 
     return (out / "summary.txt").read_text(encoding="utf-8").rstrip("\n")
 
 
-def survey_of(files: Sequence[Path], by: By, match: Sequence[str] = ()) -> Survey:
+def survey_of(files: Sequence[Path], by: str, match: Sequence[str] = ()) -> Survey:
     """Read and check all lines; see `split` and `sample` for what is raised."""
     problems = Problems()
     units: list[Unit] = []
@@ -148,7 +163,7 @@ def survey_of(files: Sequence[Path], by: By, match: Sequence[str] = ()) -> Surve
     total = 0
     for where, cut in checked(files, problems):
         total += 1
-        name = cut["id"] if by == "cut" else _speaker(cut, where, problems)
+        name = cut["id"] if by == "cut" else _unit(cut, by, where, problems)
         if name is None:
             continue
         fields |= _fields_of(cut)
@@ -173,15 +188,16 @@ def survey_of(files: Sequence[Path], by: By, match: Sequence[str] = ()) -> Surve
     return Survey(units, unit_of)
 
 
-def _speaker(cut: Cut, where: str, problems: Problems) -> str | None:
-    speakers = sorted({str(s["speaker"]) for s in supervisions_of(cut) if s.get("speaker")})
-    if len(speakers) == 1:
-        return speakers[0]
-    if speakers:
-        what, fix = f"has {len(speakers)} speakers: {', '.join(speakers[:4])}", "cut it into its supervisions"
-        problems.add("several speakers", where, cut["id"], what, f"{fix} (lhotse cut trim-to-supervisions)")
+def _unit(cut: Cut, by: str, where: str, problems: Problems) -> str | None:
+    """The one speaker of a cut, or its one value of a field."""
+    values = sorted({str(value) for s in supervisions_of(cut) if (value := _field(s, by)) not in (None, "")})
+    if len(values) == 1:
+        return values[0]
+    if values:
+        what, fix = f"has {len(values)} {by}s: {', '.join(values[:4])}", "cut it into its supervisions"
+        problems.add(f"several {by}s", where, cut["id"], what, f"{fix} (lhotse cut trim-to-supervisions)")
     else:
-        problems.add("no speaker", where, cut["id"], "no supervision names one", "add the speaker, or use --by cut")
+        problems.add(f"no {by}", where, cut["id"], "no supervision names one", f"add the {by}, or use --by cut")
     return None
 
 

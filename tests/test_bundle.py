@@ -15,6 +15,7 @@ from torch import nn
 from voxkit import bundle
 from voxkit.config import Config
 from voxkit.errors import UserError
+from voxkit.packed import Quantization, dequantize, parameters, quantize
 
 
 class Toy(Config):
@@ -179,3 +180,105 @@ def test_damaged_weights(tmp_path: Path) -> None:
     weights.write_bytes(weights.read_bytes()[:-5])
     with pytest.raises(UserError, match=r"model\.safetensors"):
         bundle.load(tmp_path / "b")
+
+
+def quantized(path: Path, scheme: Quantization, width: int = 3) -> Tied:
+    torch.manual_seed(0)
+    model = Tied(width)
+    bundle.save(path, "train_am", Toy(width=width), model.state_dict(), None, scheme, parameters(model))
+    return model
+
+
+@pytest.mark.parametrize("rest", ["float16", "float32"])
+def test_a_quantized_bundle_loads_like_another(tmp_path: Path, rest: str) -> None:
+    scheme = Quantization(bits=3, per="channel", rest=rest)
+    model = quantized(tmp_path / "b", scheme)
+    loaded = bundle.load(tmp_path / "b")
+    assert loaded.quantization == scheme
+    assert torch.equal(loaded.model.first.weight, dequantize(quantize(model.first.weight, scheme)))
+    assert loaded.model.second.weight is loaded.model.first.weight
+    torch.testing.assert_close(loaded.model.first.bias, model.first.bias, rtol=1e-3, atol=1e-4)
+    assert loaded.model.seen == 7
+    assert not loaded.model.training
+    save(tmp_path / "plain")
+    assert bundle.load(tmp_path / "plain").quantization is None
+
+
+def test_a_quantized_file_is_smaller(tmp_path: Path) -> None:
+    save(tmp_path / "float", width=200)
+    quantized(tmp_path / "four", Quantization(bits=4), width=200)
+    whole, small = bundle.size(tmp_path / "float"), bundle.size(tmp_path / "four")
+    assert small.weights < 0.126 / 2 * whole.weights + 1500  # the matrix is stored once, and not twice
+    assert small.total - small.weights == (tmp_path / "four" / "config.yaml").stat().st_size
+    assert bundle.weights(tmp_path / "four") == tmp_path / "four" / "model.safetensors"
+
+
+def test_a_quantized_bundle_for_another_model_is_refused(tmp_path: Path) -> None:
+    quantized(tmp_path / "b", Quantization(), width=4)
+    file = tmp_path / "b" / "config.yaml"
+    file.write_text(file.read_text().replace("width: 4", "width: 5"))
+    with pytest.raises(UserError, match="laid out for another one"):
+        bundle.load(tmp_path / "b")
+
+
+def test_a_scheme_that_is_unknown_is_told(tmp_path: Path) -> None:
+    quantized(tmp_path / "b", Quantization())
+    file = tmp_path / "b" / "config.yaml"
+    file.write_text(file.read_text().replace("bits: 8", "bits: 9"))
+    with pytest.raises(UserError, match=r"config\.yaml: quantization: bits"):
+        bundle.load(tmp_path / "b")
+
+
+def test_quantized_weights_that_are_cut_short(tmp_path: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    quantized(tmp_path / "b", Quantization())
+    weights = tmp_path / "b" / "model.safetensors"
+    save_file({name: tensor[:-1].clone() for name, tensor in load_file(weights).items()}, weights)
+    with pytest.raises(UserError, match=r"model\.safetensors: damaged"):
+        bundle.load(tmp_path / "b")
+
+
+def test_without_the_names_of_the_parameters_nothing_is_quantized(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="parameters"):
+        bundle.save(tmp_path / "b", "train_am", Toy(), Tied(3).state_dict(), None, Quantization())
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_plain_config_of_a_bundle_is_saved_again(tmp_path: Path) -> None:
+    model = save(tmp_path / "b")
+    loaded = bundle.load(tmp_path / "b")
+    bundle.save(tmp_path / "c", loaded.system, loaded.config, model.state_dict())
+    assert (tmp_path / "c" / "config.yaml").read_bytes() == (tmp_path / "b" / "config.yaml").read_bytes()
+
+
+def test_a_room_without_the_part_is_told() -> None:
+    assert hasattr(bundle.room("g2p", "model"), "from_bundle")
+    with pytest.raises(UserError, match="doctor has no model"):
+        bundle.room("doctor", "model")
+    for system in ("no_such_system", "../x", "None"):
+        with pytest.raises(UserError, match="no system of this version"):
+            bundle.room(system, "model")
+
+
+def test_a_bundle_with_onnx_weights_runs_with_onnxruntime(tmp_path: Path) -> None:
+    module = pytest.importorskip("voxkit.onnx_model")
+    onnx = pytest.importorskip("onnx")
+    pytest.importorskip("onnxruntime")
+    from onnx import TensorProto, helper
+
+    graph = helper.make_graph(
+        [helper.make_node("Add", ["x", "x"], ["y"])],
+        "double",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch"])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["batch"])],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    helper.set_model_props(model, {"voxkit": "test"})
+    onnx.save(model, tmp_path / "any.onnx")
+    bundle.save_onnx(tmp_path / "exp" / "bundle", "train_am", Toy(), tmp_path / "any.onnx", None, Quantization())
+    loaded = bundle.load(tmp_path / "exp")
+    assert isinstance(loaded.model, module.OnnxModel)
+    assert (loaded.system, loaded.config, loaded.quantization) == ("train_am", {"width": 3}, Quantization())
+    assert bundle.weights(tmp_path / "exp").name == "model.onnx"
+    assert torch.equal(loaded.model(torch.tensor([1.0, 2.0])), torch.tensor([2.0, 4.0]))

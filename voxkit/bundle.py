@@ -1,4 +1,7 @@
-"""A trained model as a folder: `config.yaml`, `model.safetensors` and `assets/`. Load needs nothing else."""
+"""A trained model as a folder: `config.yaml`, `model.safetensors` and `assets/`. Load needs nothing else.
+
+The weights may be quantized (`voxkit.packed`), or be `model.onnx`, which onnxruntime runs.
+"""
 
 from __future__ import annotations
 
@@ -6,63 +9,125 @@ import importlib
 import os
 import shutil
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import yaml
 
 from voxkit import __version__
-from voxkit.config import Config, to_dict
+from voxkit.config import Config, from_mapping, to_dict
 from voxkit.errors import UserError
+from voxkit.packed import Layout, Quantization, pack_state, parameters, unpack_state
 from voxkit.rundir import CONFIG, read_config, sync_tree, write_atomic, writing
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-WEIGHTS, ASSETS, FORMAT = "model.safetensors", "assets", 1
+WEIGHTS, ONNX, ASSETS, FORMAT = "model.safetensors", "model.onnx", "assets", 1
 
 
 @dataclass(frozen=True)
 class Bundle:
-    """A loaded model: `model` is in eval mode, `config` is what its room's config was, `assets` a folder."""
+    """A loaded model: `model` is in eval mode, `config` is what its room's config was, `assets` a folder.
+
+    `quantization` is how the weights were stored in few bits, if they were. The model of a bundle with `model.onnx` is
+    a `voxkit.onnx_model.OnnxModel`: the forward pass of the room's model, and nothing else of it.
+    """
 
     system: str
     config: dict[str, Any]
     model: nn.Module
     assets: Path
     path: Path
+    quantization: Quantization | None = None
+
+
+class Sizes(NamedTuple):
+    """How large a bundle is [bytes]: its weights' file, and all its files together."""
+
+    weights: int
+    total: int
 
 
 def save(
     path: Path,
     system: str,
-    config: Config,
+    config: Config | Mapping[str, Any],
     state: Mapping[str, Tensor],
     assets: Mapping[str, Path] | None = None,
+    quantization: Quantization | None = None,
+    parameters: Mapping[str, str] | None = None,
 ) -> None:
     """Write a bundle; an older one at `path` is replaced only when the new one is complete.
 
     Args:
         system: the room that can build the model, for example "train_am".
+        config: what its room's config was; or the plain `config` of a bundle that was loaded.
         state: the model's `state_dict()`.
         assets: small files that the model needs, by the name they get in `assets/`.
+        quantization: store the weights so; the state is that of the model with full weights.
+        parameters: of the model, by `voxkit.packed.parameters`; needed with `quantization` only.
 
     Raises:
         OSError: it cannot be written, as on a full disk.
+        UserError: the weights cannot be quantized (see `voxkit.packed`).
     """
     from safetensors.torch import save_file
 
+    head = _head(system, config)
+    if quantization is None:  # the copy: tied weights share memory, which safetensors refuses
+        weights = {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in state.items()}
+    else:
+        if parameters is None:
+            raise ValueError("which tensors are parameters is needed to quantize them")
+        layout = Layout.of(state, parameters, quantization)
+        weights, exact = pack_state(state, layout)
+        head["quantization"] = to_dict(quantization)
+        head["layout"] = {"digest": layout.digest, "exact": list(exact)}
+    with _replacing(path, head, assets or {}) as folder:
+        save_file(weights, folder / WEIGHTS)
+
+
+def save_onnx(
+    path: Path,
+    system: str,
+    config: Config | Mapping[str, Any],
+    graph: Path,
+    assets: Mapping[str, Path] | None = None,
+    quantization: Quantization | None = None,
+) -> None:
+    """Write a bundle that onnxruntime runs; see `save`.
+
+    Args:
+        graph: an .onnx file with the forward pass of the room's model.
+        quantization: what was done to its weights.
+    """
+    head = _head(system, config)
+    if quantization is not None:
+        head["quantization"] = to_dict(quantization)
+    with _replacing(path, head, assets or {}) as folder:
+        shutil.copyfile(graph, folder / ONNX)
+
+
+def _head(system: str, config: Config | Mapping[str, Any]) -> dict[str, Any]:
+    plain = to_dict(config) if isinstance(config, Config) else dict(config)
+    return {"format": FORMAT, "voxkit": __version__, "system": system, "config": plain}
+
+
+@contextmanager
+def _replacing(path: Path, head: Mapping[str, Any], assets: Mapping[str, Path]) -> Iterator[Path]:
+    """A new bundle's folder, to put the weights in; it takes its place when the block has ended."""
     temporary = path.with_name(f".{path.name}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)
-    weights = {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in state.items()}  # none shared
-    head = {"format": FORMAT, "voxkit": __version__, "system": system, "config": to_dict(config)}
     with writing(path):
         (temporary / ASSETS).mkdir(parents=True)
-        for name, source in (assets or {}).items():
+        for name, source in assets.items():
             shutil.copyfile(source, temporary / ASSETS / name)
-        save_file(weights, temporary / WEIGHTS)
-        write_atomic(temporary / CONFIG, yaml.safe_dump(head, sort_keys=False, allow_unicode=True))
+        yield temporary
+        write_atomic(temporary / CONFIG, yaml.safe_dump(dict(head), sort_keys=False, allow_unicode=True))
         sync_tree(temporary)
     old = _old(path)
     if path.exists():
@@ -85,7 +150,7 @@ def locate(path: Path) -> Path:
     """
     path = Path(path)
     for folder in (path / "bundle", _old(path / "bundle"), path, _old(path)):
-        if (folder / CONFIG).exists() and (folder / WEIGHTS).exists():
+        if (folder / CONFIG).exists() and ((folder / WEIGHTS).exists() or (folder / ONNX).exists()):
             return folder
     unfinished = (path / "checkpoints").is_dir()
     raise UserError(
@@ -94,18 +159,56 @@ def locate(path: Path) -> Path:
     )
 
 
+def weights(path: Path) -> Path:
+    """The file with the weights of a bundle, given as to `locate`: `model.safetensors` or `model.onnx`.
+
+    Raises:
+        UserError: there is no bundle.
+    """
+    folder = locate(path)
+    return folder / WEIGHTS if (folder / WEIGHTS).exists() else folder / ONNX
+
+
+def size(path: Path) -> Sizes:
+    """How large a bundle is, given as to `locate`.
+
+    Raises:
+        UserError: there is no bundle.
+    """
+    files = [file for file in locate(path).rglob("*") if file.is_file()]
+    return Sizes(weights(path).stat().st_size, sum(file.stat().st_size for file in files))
+
+
+def room(system: str, part: str) -> ModuleType:
+    """A module of the room that a bundle belongs to: `voxkit.commands.<system>.<part>`.
+
+    Raises:
+        UserError: no such system, or it has no such part.
+    """
+    from voxkit.commands import COMMANDS
+
+    name = f"voxkit.commands.{system}.{part}"
+    if system.replace("_", "-") not in COMMANDS:
+        raise UserError(f"{system!r} is no system of this version", fix="install the voxkit version that has it")
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name != name:
+            raise
+        raise UserError(
+            f"{system} has no {part}: this cannot be done for its models", fix="give another model"
+        ) from None
+
+
 def load(path: Path, device: str = "cpu") -> Bundle:
     """Load a bundle from its folder, or from an experiment folder that holds `bundle/`.
 
     The room named in the bundle builds the model (`voxkit.commands.<system>.model.from_bundle(config, assets)`) and
-    the weights are put in strictly.
+    the weights are put in strictly. A bundle with `model.onnx` runs on the CPU.
 
     Raises:
         UserError: no bundle there, an unknown system or format, or weights that do not fit.
     """
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
     from voxkit.commands import COMMANDS
 
     folder = locate(path)
@@ -118,20 +221,45 @@ def load(path: Path, device: str = "cpu") -> Bundle:
             "which this version cannot load",
             fix="install the voxkit version that made it",
         )
-    room = importlib.import_module(f"voxkit.commands.{system}.model")
-    model = room.from_bundle(config, folder / ASSETS)
+    scheme = head.get("quantization")
+    quantization = None if scheme is None else from_mapping(Quantization, scheme, f"{folder / CONFIG}: quantization")
+    if not (folder / WEIGHTS).exists():
+        from voxkit.onnx_model import OnnxModel
+
+        return Bundle(system, config, OnnxModel(folder / ONNX).eval(), folder / ASSETS, folder, quantization)
+    model = room(system, "model").from_bundle(config, folder / ASSETS)
+    state = _read(folder, model, quantization, head.get("layout"))
+    found = list(misfits(model.state_dict(), state))
+    if found:
+        raise UserError(f"{folder / WEIGHTS}: does not fit the model: {'; '.join(found)}", fix="train it again")
+    model.load_state_dict(state, strict=True)
+    return Bundle(system, config, model.to(device).eval(), folder / ASSETS, folder, quantization)
+
+
+def _read(folder: Path, model: nn.Module, quantization: Quantization | None, stored: Any) -> dict[str, Tensor]:
+    """The weights in a bundle's file, unpacked."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
     try:
-        weights = load_file(folder / WEIGHTS)
+        tensors = load_file(folder / WEIGHTS)
     except SafetensorError as error:
         raise UserError(f"{folder / WEIGHTS}: damaged: {error}", fix="copy or train it again") from error
-    misfits = list(_misfits(model.state_dict(), weights))
-    if misfits:
-        raise UserError(f"{folder / WEIGHTS}: does not fit the model: {'; '.join(misfits)}", fix="train it again")
-    model.load_state_dict(weights, strict=True)
-    return Bundle(system, config, model.to(device).eval(), folder / ASSETS, folder)
+    if quantization is None:
+        return tensors
+    layout = Layout.of(model.state_dict(), parameters(model), quantization)
+    if not isinstance(stored, dict) or stored.get("digest") != layout.digest:
+        raise UserError(
+            f"{folder / WEIGHTS}: does not fit the model: its quantized weights were laid out for another one",
+            fix="quantize it again, or install the voxkit version that made it",
+        )
+    try:
+        return unpack_state(tensors, layout, stored.get("exact") or ())
+    except UserError as error:
+        raise UserError(f"{folder / WEIGHTS}: {error.message}", fix=error.fix) from error
 
 
-def _misfits(wanted: Mapping[str, Tensor], found: Mapping[str, Tensor], shown: int = 3) -> Iterator[str]:
+def misfits(wanted: Mapping[str, Tensor], found: Mapping[str, Tensor], shown: int = 3) -> Iterator[str]:
     """What is wrong with the weights that were found: one line a kind, with the first few names."""
     kinds = {
         "missing": [name for name in wanted if name not in found],

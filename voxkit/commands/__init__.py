@@ -10,6 +10,10 @@ COMMANDS: dict[str, str] = {
     "decode": "Recognise cuts or audio files: greedy or through lattices; score where references exist.",
     "select-data": "Choose machine-labelled utterances that are worth training on, under a budget of hours.",
     "score-confidence": "Say how sure to be of recognised words: learn it, apply it, and measure it.",
+    "audio-event": "Tell sounds, in clips and in long recordings: learn it, apply it, measure it.",
+    "spoken-term": "Tell spoken words, in clips and in a stream: learn it, apply it, measure it.",
+    "distill": "Train a small model with a large one's answers, for weights of a few bits too.",
+    "quantize": "Store a model's weights in 2 to 8 bits, after training or by training for it; int8 inference.",
     "submit": "Run a voxkit command as an array of jobs on this machine or on Slurm.",
     "doctor": "Say what is installed, what is missing, and how to mend it.",
 }

@@ -75,3 +75,13 @@ class FeatureConfig(Config):
     def num_frames(self, num_samples: int) -> int:
         """Frames T of so many samples: their number over the shift, rounded half up (Kaldi's snip_edges=false)."""
         return (num_samples + self.shift_samples // 2) // self.shift_samples
+
+
+class SpecAugmentConfig(Config):
+    """Masks and warps on the normalised features, in training only."""
+
+    frequency_masks: int = Field(2, ge=0, le=20, description="blocks of channels masked in each utterance")
+    frequency_width: int = Field(20, ge=0, le=80, description="largest block [channels]")
+    time_share: float = Field(0.2, ge=0, le=1, description="most that all time masks cover [share of the frames]")
+    time_width: int = Field(20, ge=0, description="largest time mask [frames]")
+    warp: float = Field(0.08, ge=0, le=0.3, description="largest relative stretch of the frequency axis")

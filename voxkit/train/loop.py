@@ -270,7 +270,9 @@ def _conclude(task: Task, config: TrainConfig, run: RunDir, folder: Path, world:
     best = folder / f"step-{last.state.best_step}"
     chosen = checkpoint.load(best) if config.select == "best" and best.exists() else last
     weights = chosen.tensors.get("average", chosen.tensors["model"])
-    bundle.save(run.path / BUNDLE, system=task.system, config=task.config, state=weights, assets=task.assets)
+    finished = getattr(task, "finished", None)
+    state, quantization, names = (weights, None, None) if finished is None else finished(weights)
+    bundle.save(run.path / BUNDLE, task.system, task.config, state, task.assets, quantization, names)
     draw(run.path / "metrics.jsonl", run.path / CURVES, title=run.path.resolve().name)
     summary = {
         "step": last.state.step,

@@ -67,11 +67,13 @@ class TrainConfig(Config):
         return self
 
 
-RESUMABLE = tuple(
-    f"train.{name}"
-    for name in (
+def resumable(section: str = "train") -> tuple[str, ...]:
+    """Keys that may change when a run goes on (for `RunDir.open`), where the config holds a `TrainConfig` there."""
+    names = (
         "steps epochs score_every score_unit select save_every keep_last log_every tensorboard max_nonfinite rehearse "
         "device workers threads"
-    ).split()
-)
-"""Keys that may change when a run goes on (for `RunDir.open`), where the config holds a `train: TrainConfig`."""
+    )
+    return tuple(f"{section}.{name}" for name in names.split())
+
+
+RESUMABLE = resumable()

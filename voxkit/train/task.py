@@ -68,7 +68,9 @@ class Task(Protocol):
 
     `system`, `config` and `assets` describe the bundle that training ends with (see `voxkit.bundle.save`).
     A task may also have `state_dict() -> dict` and `load_state_dict(dict)` (tensors and plain values), which travel
-    in the checkpoints, and `batch_option: str`, the option to lower when memory runs out.
+    in the checkpoints, and `batch_option: str`, the option to lower when memory runs out. `finished(state) -> (state,
+    Quantization, parameters)` turns the model's trained `state_dict()` into what the bundle gets: the weights by the
+    names of the model that the room builds, how to quantize them, and `voxkit.packed.parameters` of that model.
     """
 
     @property

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from voxkit.commands.g2p.command import G2p
 from voxkit.commands.g2p.material import chosen, fitting, judged, read, rewritten
+from voxkit.commands.g2p.material import identified as identified
 from voxkit.commands.g2p.model import G2pModel, build
 from voxkit.commands.g2p.pronounce import Pronouncer
 from voxkit.commands.g2p.tables import ANY, END, FILE, PAD, START, UNKNOWN, WORD_END, Tables, spell
@@ -111,6 +112,11 @@ class G2pTask:
         over = f"macro over {len(report.by_language)} languages, {report.total.words} words"
         lines = [f"%{name.upper()} {rate:.2f} [ {over} ] {self.scored}" for name, rate in rates._asdict().items()]
         return Score(rates.wer, "WER", lines, rates._asdict())
+
+
+def make(config: G2p, folder: Path) -> G2pTask:
+    """The task of a config; its tables and lists go to `folder`."""
+    return G2pTask(config, folder)
 
 
 class TrainBatches:

@@ -10,20 +10,9 @@ from pydantic import Field
 
 from voxkit.commands.options import MaxBad
 from voxkit.config import Config, ConfigFile, PrintConfig, Set, build, to_yaml
-from voxkit.data.feature_config import FeatureConfig
+from voxkit.data.feature_config import FeatureConfig, SpecAugmentConfig
 from voxkit.errors import UserError
-from voxkit.rundir import digest
 from voxkit.train.settings import TrainConfig
-
-
-class SpecAugmentConfig(Config):
-    """Masks and warps on the normalised features, in training only."""
-
-    frequency_masks: int = Field(2, ge=0, le=20, description="blocks of channels masked in each utterance")
-    frequency_width: int = Field(20, ge=0, le=80, description="largest block [channels]")
-    time_share: float = Field(0.2, ge=0, le=1, description="most that all time masks cover [share of the frames]")
-    time_width: int = Field(20, ge=0, description="largest time mask [frames]")
-    warp: float = Field(0.08, ge=0, le=0.3, description="largest relative stretch of the frequency axis")
 
 
 class ModelConfig(Config):
@@ -142,20 +131,8 @@ def train_am(
     if out is None or missing:
         raise UserError(f"train-am needs {', '.join(missing)}", fix="see voxkit train-am --help")
 
-    from voxkit.commands.train_am.task import AcousticTask
+    from voxkit.commands.train_am.task import identified, make
     from voxkit.train import run
 
-    settings = settings.model_copy(update={"data": _identified(settings.data)})
-    run.train("train-am", settings, settings.train, out, lambda folder: AcousticTask(settings, folder))
-
-
-def _identified(data: DataConfig) -> DataConfig:
-    """With digests of the inputs, so that a run is not resumed on others under the same names."""
-    from voxkit import bundle
-    from voxkit.data.lang import LEXICON, TOKENS
-    from voxkit.data.manifests import manifest_files
-
-    files = [file for path in (data.train, data.dev, data.noise) if path for file in manifest_files(path)]
-    files += [bundle.locate(Path(data.init)) / bundle.WEIGHTS] if data.init else []
-    files += [file for name in (TOKENS, LEXICON) if (file := Path(data.lang) / name).exists()]
-    return data.model_copy(update={"digests": {str(file): digest(file) for file in files}})
+    settings = settings.model_copy(update={"data": identified(settings.data)})
+    run.train("train-am", settings, settings.train, out, lambda folder: make(settings, folder))

@@ -11,13 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, from_numpy
 
-from voxkit.commands.train_am.command import AugmentConfig, TrainAm
+from voxkit import bundle
+from voxkit.commands.train_am.command import AugmentConfig, DataConfig, TrainAm
 from voxkit.data import audio
 from voxkit.data.features import Extractor
-from voxkit.data.lang import Lang
-from voxkit.data.manifests import check_cuts, open_cuts
+from voxkit.data.lang import LEXICON, TOKENS, Lang
+from voxkit.data.manifests import check_cuts, manifest_files, open_cuts
 from voxkit.errors import Problems, UserError
 from voxkit.nn.graph_ctc import LabelGraph, Pronunciation, label_graph
+from voxkit.rundir import digest
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,14 @@ def open_examples(path: str, lang: Lang, config: TrainAm, rejected: Path, limit:
             problems.add("too long for a batch", path, cut.id, what, fix)
     bad = problems.settle(len(examples), max_bad, rejected.with_stem(rejected.stem + "_unfit"))
     return [example for example in examples if example.cut.id not in bad]
+
+
+def identified(data: DataConfig) -> DataConfig:
+    """With digests of the inputs, so that a run is not resumed on others under the same names."""
+    files = [file for path in (data.train, data.dev, data.noise) if path for file in manifest_files(path)]
+    files += [bundle.weights(Path(data.init))] if data.init else []
+    files += [file for name in (TOKENS, LEXICON) if (file := Path(data.lang) / name).exists()]
+    return data.model_copy(update={"digests": {str(file): digest(file) for file in files}})
 
 
 def output_frames(duration: Any, config: TrainAm) -> Any:

@@ -74,6 +74,11 @@ def from_bundle(config: Mapping[str, Any], assets: Path) -> AcousticModel:
     return build(trained, vocabulary)
 
 
+def outputs(assets: Path) -> list[str]:
+    """The units that a bundle's model tells apart."""
+    return list(Lang.load(assets).tokens)
+
+
 def build(config: TrainAm, vocabulary: int) -> AcousticModel:
     """An untrained model for V units."""
     from voxkit.data.features import Extractor

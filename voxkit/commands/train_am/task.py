@@ -20,6 +20,7 @@ from voxkit.commands.train_am.data import (
     open_examples,
     open_noises,
 )
+from voxkit.commands.train_am.data import identified as identified
 from voxkit.commands.train_am.initial import Initial
 from voxkit.commands.train_am.model import AcousticModel, build
 from voxkit.data.batching import plan, worst
@@ -31,8 +32,10 @@ from voxkit.metrics.edit import Errors, errors
 from voxkit.nn.graph_ctc import GraphBatch, batch_graphs, graph_ctc_loss
 from voxkit.nn.k2_ctc import k2_ctc_loss
 from voxkit.nn.k2_package import load_k2
+from voxkit.nn.masks import padding_mask
 from voxkit.progress import say
 from voxkit.train.task import Loss, Score
+from voxkit.train.teaching import Decisions
 
 LOSSES = {"graph_ctc": graph_ctc_loss, "k2_ctc": k2_ctc_loss}
 
@@ -108,9 +111,31 @@ class AcousticTask:
 
     def loss(self, model: nn.Module, batch: Batch) -> Loss:
         """The sum over utterances of weight * -log P(transcript), per weighted output frame."""
+        return self.criterion(self.answers(model, batch), batch)
+
+    def answers(self, model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Log posteriors (B, T', V) and their lengths (B,)."""
         log_probs, lengths = model(batch.features, batch.lengths)
+        return log_probs, lengths
+
+    def criterion(self, answers: tuple[Tensor, Tensor], batch: Batch) -> Loss:
+        log_probs, lengths = answers
         losses = LOSSES[self.config.loss](log_probs, lengths, batch.graphs)
         return Loss((losses * batch.weights).sum(), (lengths * batch.weights).sum())
+
+    def decisions(self, answers: tuple[Tensor, Tensor], batch: Batch) -> Decisions:
+        """One decision a frame, of the units."""
+        log_probs, lengths = answers
+        valid = padding_mask(lengths, log_probs.shape[1])
+        weights = batch.weights.to(log_probs).unsqueeze(1).expand_as(valid)
+        return Decisions(log_probs[valid], "single", weights[valid], lengths)
+
+    def view(self, epoch: int) -> int | None:
+        """All epochs are alike if nothing changes the audio (masks are the model's, and not for a teacher)."""
+        return None if self.changes_audio else 0
+
+    def names(self) -> list[str]:
+        return list(self.lang.tokens)
 
     def score(self, model: nn.Module) -> Score:
         """Error rates of the dev cuts, or of some training cuts if there are none.
@@ -154,6 +179,16 @@ class AcousticTask:
         if self.lang.units == "phone":
             return None
         return lambda frames: self.lang.spell(greedy(frames))
+
+
+def make(config: TrainAm, folder: Path) -> AcousticTask:
+    """The task of a config; lists of what it leaves out go to `folder`."""
+    return AcousticTask(config, folder)
+
+
+def inputs(batch: Batch) -> tuple[Tensor, ...]:
+    """What the model is called with for a batch."""
+    return batch.features, batch.lengths
 
 
 class TrainBatches:

@@ -1,0 +1,123 @@
+"""Eight bits for activations too: a graph that onnxruntime's integer kernels run."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from voxkit import bundle
+from voxkit.bundle import Bundle
+from voxkit.commands.quantize.command import Quantize
+from voxkit.commands.quantize.report import TEXT, Report, Runtime, sizes_line
+from voxkit.commands.quantize.source import Data, assets, identity, make_task, own_config, scored, scoring_task
+from voxkit.config import to_dict
+from voxkit.errors import UserError
+from voxkit.nn import onnx_graph
+from voxkit.nn.footprint import latency, peak_memory
+from voxkit.onnx_model import OnnxModel
+from voxkit.rundir import output
+from voxkit.train.loop import BUNDLE
+from voxkit.train.task import Score, Task
+
+TOLERANCE = 1e-3  # of the float graph's outputs
+Inputs = tuple[Tensor, ...]
+
+
+def run(loaded: Bundle, settings: Quantize, data: Data, out: Path, report: bool) -> None:
+    """Write a bundle with `model.onnx` in 8 bits, and a report if asked for.
+
+    Raises:
+        UserError, DataError: no onnxruntime, a room whose models cannot be exported, data that do not fit.
+    """
+    onnx_graph.require("quantize --int8")
+    graph_of, inputs_of = _exporter(loaded)
+    scheme = settings.quantization.model_copy(update={"symmetric": True, "rest": "float32"})
+    model = identity(loaded)
+    spec = {
+        "model": model,
+        "int8": {"per": scheme.per, **to_dict(settings.calibration)},
+        "report": report,
+        "data": data.spec(),
+    }
+    with output(out, "quantize", spec, resumable=False) as place, TemporaryDirectory() as folder:
+        if not place.done:
+            work = Path(folder)
+            (work / "lists").mkdir()
+            task = make_task(loaded, own_config(loaded, data.calibrate, data.dev or data.calibrate), work / "lists")
+            examples = list(islice(_inputs(task, inputs_of), settings.calibration.batches))
+            graph = graph_of(loaded.model)
+            facts = {"system": loaded.system, "model": model["weights"], "config": json.dumps(loaded.config)}
+            onnx_graph.write(loaded.model, graph, work / "float.onnx", facts)
+            onnx_graph.verify(loaded.model, graph, work / "float.onnx", TOLERANCE)
+            calibration = (tuple(tensor.numpy() for tensor in example) for example in examples)
+            method, symmetric = settings.calibration.method, settings.calibration.symmetric
+            per_channel = scheme.per == "channel"
+            onnx_graph.to_int8(work / "float.onnx", work / "int8.onnx", calibration, per_channel, symmetric, method)
+            graph_file = work / "int8.onnx"
+            bundle.save_onnx(place.work / BUNDLE, loaded.system, loaded.config, graph_file, assets(loaded), scheme)
+            if report:
+                measured = runtimes(loaded, work, examples[0], settings.measure.repeats)
+                scores = _scores(loaded, bundle.load(place.work), data) if data.dev is not None else {}
+                sizes = bundle.size(loaded.path), bundle.size(place.work)
+                Report(str(loaded.path), scheme, *sizes, (), scores, measured).write(place.work)
+    print(sizes_line(bundle.size(loaded.path), bundle.size(out), out))
+    if report:
+        print(f"report: {out / TEXT}")
+    print(out / BUNDLE)
+
+
+def _exporter(loaded: Bundle) -> tuple[Callable[..., onnx_graph.Graph], Callable[[Any], Inputs]]:
+    """How the room's model becomes a graph, and what it is called with for a batch."""
+    graph_of = getattr(bundle.room(loaded.system, "model"), "graph", None)
+    inputs_of = None if graph_of is None else getattr(bundle.room(loaded.system, "task"), "inputs", None)
+    if graph_of is None or inputs_of is None:
+        raise UserError(
+            f"{loaded.system}: its models cannot be exported as one graph, so there is no int8 inference for them",
+            fix="leave out --int8 and --calibrate: weights alone can be quantized",
+        )
+    return graph_of, inputs_of
+
+
+def _inputs(task: Task, inputs_of: Callable[[Any], Inputs]) -> Iterator[Inputs]:
+    """What the model is called with, batch by batch."""
+    batches = task.batches("train", 0)
+    for number in range(len(batches)):
+        yield inputs_of(batches[number])
+
+
+def _scores(loaded: Bundle, quantized: Bundle, data: Data) -> dict[str, Score]:
+    with TemporaryDirectory() as folder:
+        task = scoring_task(loaded, data, Path(folder))
+        return {"float": scored(task, loaded.model), "int8": scored(task, quantized.model)}
+
+
+def runtimes(loaded: Bundle, work: Path, example: Sequence[Tensor], repeats: int) -> list[Runtime]:
+    """Time and memory of torch, of the float graph and of the 8-bit one, for the first example of a batch.
+
+    Args:
+        work: a folder with float.onnx and int8.onnx.
+    """
+    one = [tensor[:1].contiguous() for tensor in example]
+    inputs = work / "inputs.npz"
+    np.savez(inputs, *(tensor.numpy() for tensor in one))
+    ways: list[tuple[str, Path, nn.Module]] = [("torch", loaded.path, loaded.model)]
+    for kind in ("float", "int8"):
+        ways.append((f"onnxruntime {kind}", work / f"{kind}.onnx", OnnxModel(work / f"{kind}.onnx", threads=1)))
+    found = []
+    for name, path, module in ways:
+        with torch.inference_mode():
+            taken = latency(partial(module, *one), repeats)
+        memory = peak_memory([sys.executable, "-m", "voxkit.commands.quantize.once", str(path), str(inputs)])
+        weights = (path if path.is_file() else bundle.weights(path)).stat().st_size
+        found.append(Runtime(name, taken.median, taken.p10, taken.p90, memory, weights))
+    return found

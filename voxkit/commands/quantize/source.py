@@ -1,0 +1,141 @@
+"""The model to be quantized, and the task of the room that it came from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from voxkit import bundle
+from voxkit.bundle import Bundle
+from voxkit.config import Config, from_mapping
+from voxkit.errors import UserError
+from voxkit.rundir import CONFIG, digest, read_config
+from voxkit.train.task import Score, Task
+
+
+@dataclass(frozen=True)
+class Data:
+    """What is trained on, scored on and calibrated with, as the command was given it."""
+
+    train: Path | None = None
+    dev: Path | None = None
+    calibrate: Path | None = None
+
+    def spec(self) -> dict[str, Any]:
+        """For `voxkit.rundir.output`: the paths, and the digests of those that are files."""
+        given = {"train": self.train, "dev": self.dev, "calibrate": self.calibrate}
+        return {
+            name: {"path": str(path), "digest": digest(path) if path.is_file() else None}
+            for name, path in given.items()
+            if path is not None
+        }
+
+
+def open_source(path: Path) -> Bundle:
+    """Load a model that is not quantized yet.
+
+    Raises:
+        UserError: there is none, or it is quantized, or an ONNX graph.
+    """
+    folder = bundle.locate(path)
+    scheme = read_config(folder).get("quantization")
+    if scheme is not None:
+        bits = scheme.get("bits") if isinstance(scheme, dict) else "?"
+        raise UserError(
+            f"{path}: is quantized already, to {bits} bits", fix="give the float model that it was made from"
+        )
+    if bundle.weights(folder).name == bundle.ONNX:
+        raise UserError(f"{path}: is an ONNX graph, whose weights cannot be packed", fix="give the bundle it came from")
+    return bundle.load(folder)
+
+
+def identity(loaded: Bundle) -> dict[str, str]:
+    """The source in a spec: its weights and config by their digests."""
+    return {"weights": digest(bundle.weights(loaded.path)), "config": digest(loaded.path / CONFIG)}
+
+
+def assets(loaded: Bundle) -> dict[str, Path]:
+    """The assets of a bundle, for another one."""
+    return {path.name: path for path in sorted(loaded.assets.iterdir())}
+
+
+def own_config(
+    loaded: Bundle, train: Path | None, dev: Path | None, training: Mapping[str, Any] | None = None
+) -> Config:
+    """The config that the model was trained with, for other data and with other settings of the training.
+
+    Raises:
+        UserError: the room's models are not trained by a task, or a setting is wrong.
+    """
+    kind = getattr(bundle.room(loaded.system, "command"), "CONFIG", None)
+    if kind is None or not {"data", "train"} <= set(kind.model_fields):
+        raise UserError(
+            f"{loaded.system}: its models are trained in parts, so they cannot be trained or scored as one",
+            fix="quantize it after training, without --aware and --dev",
+        )
+    config: Any = from_mapping(kind, loaded.config, f"{loaded.path / CONFIG}: config")
+    values = config.model_dump(mode="json")
+    for name, path in (("train", train), ("dev", dev)):
+        if path is not None:
+            values["data"][name] = [str(path)] if isinstance(getattr(config.data, name), tuple) else str(path)
+    if "init" in values["data"]:
+        values["data"]["init"] = None
+    values["data"]["digests"] = {}
+    values["train"] = {**values["train"], **(training or {})}
+    own: Any = from_mapping(kind, values, "the settings of the training")
+    identified = getattr(bundle.room(loaded.system, "task"), "identified", None)
+    found: Config = own if identified is None else own.model_copy(update={"data": identified(own.data)})
+    return found
+
+
+def make_task(loaded: Bundle, config: Config, folder: Path) -> Task:
+    """The room's task for a config.
+
+    Raises:
+        UserError, DataError: the room has none, or what is wrong with the data.
+    """
+    make = getattr(bundle.room(loaded.system, "task"), "make", None)
+    if make is None:
+        raise UserError(f"{loaded.system}: its models cannot be trained or scored here", fix="quantize after training")
+    task: Task = make(config, folder)
+    return task
+
+
+def require_same_assets(loaded: Bundle, task: Task) -> None:
+    """Raise a UserError if the data of a task make other classes, units or tables than the model has."""
+    for name, path in task.assets.items():
+        mine = loaded.assets / name
+        if not mine.exists() or mine.read_bytes() != path.read_bytes():
+            raise UserError(
+                f"the data are not for this model: they make another {name}",
+                fix="give --train the data that the model was trained on, or data with all of its classes",
+            )
+
+
+def scoring_task(loaded: Bundle, data: Data, folder: Path) -> Task:
+    """A task that scores on `data.dev`.
+
+    Classes come from the training data; without --train these are looked for where they were.
+
+    Raises:
+        UserError, DataError: see `make_task` and `require_same_assets`.
+    """
+    try:
+        task = make_task(loaded, own_config(loaded, data.train, data.dev), folder)
+    except UserError:
+        if data.train is not None:
+            raise
+        task = make_task(loaded, own_config(loaded, data.dev, data.dev), folder)
+    require_same_assets(loaded, task)
+    return task
+
+
+@torch.no_grad()
+def scored(task: Task, model: nn.Module) -> Score:
+    """The task's score of a model in eval mode."""
+    return task.score(model.eval())

@@ -1,0 +1,219 @@
+"""`voxkit spoken-term`: the signatures, the configs and the help."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+import typer
+from pydantic import Field, PositiveInt, model_validator
+
+from voxkit.commands.options import MaxBad
+from voxkit.config import Config, ConfigFile, PrintConfig, Set, build, to_yaml
+from voxkit.data.clip_config import ClipAugmentConfig, ClipConfig
+from voxkit.data.feature_config import FeatureConfig, SpecAugmentConfig
+from voxkit.errors import UserError
+from voxkit.train.classifier_config import ClassifierConfig, ClassifierTraining
+
+app = typer.Typer(no_args_is_help=True)
+
+Pair = tuple[PositiveInt, PositiveInt]
+
+
+class ModelConfig(Config):
+    """The network: convolutions, over all features or apart for each band of them, then fully connected layers."""
+
+    bands: int = Field(1, ge=1, le=64, description="parts of the feature axis with kernels of their own; 1: full-band")
+    overlap: int = Field(0, ge=0, description="features that neighbouring bands share [channels]")
+    split: Literal["first", "all"] = Field(
+        "first", description="convolutions that are apart for each band: the first one, or all of them"
+    )
+    concatenate: Literal["channel", "frequency"] = Field(
+        "channel", description="what the outputs of the bands become: more channels, or one frequency axis again"
+    )
+    channels: tuple[PositiveInt, ...] = Field(
+        (16, 24, 32), min_length=1, description="of each convolution, of all bands together"
+    )
+    band_channels: tuple[PositiveInt, ...] = Field(
+        (), description="of each band, of the convolutions that are apart; empty: channels / bands"
+    )
+    kernels: tuple[Pair, ...] = Field(
+        ((5, 5), (3, 3), (3, 3)), min_length=1, description="[frames, channels], of each convolution or one for all"
+    )
+    strides: tuple[Pair, ...] = Field(
+        ((2, 1), (1, 1), (1, 1)), min_length=1, description="[frames, channels], of each convolution or one for all"
+    )
+    pools: tuple[Pair, ...] = Field(
+        ((2, 2),), min_length=1, description="maxima kept of so many [frames, channels], as the kernels"
+    )
+    hidden: tuple[PositiveInt, ...] = Field(
+        (64,), max_length=2, description="units of fully connected layers before the output"
+    )
+    time: Literal["flatten", "mean"] = Field(
+        "flatten", description="what the fully connected layers get of the frames: all, or their mean"
+    )
+    dropout: float = Field(0.2, ge=0, lt=1, description="dropout probability before each fully connected layer")
+    norm: bool = Field(True, description="batch normalisation after each convolution")
+
+    @property
+    def apart(self) -> int:
+        """How many convolutions are apart for each band."""
+        return 1 if self.split == "first" and self.bands > 1 else len(self.channels)
+
+    @model_validator(mode="after")
+    def _one_each(self) -> Self:
+        layers = len(self.channels)
+        for name in ("kernels", "strides", "pools"):
+            given = len(getattr(self, name))
+            if given not in (1, layers):
+                raise ValueError(f"{name}: has {given} entries; {layers} convolutions take one each, or one for all")
+        if self.bands > 1 and self.band_channels:
+            if len(self.band_channels) != self.apart:
+                raise ValueError(
+                    f"band_channels: has {len(self.band_channels)} entries, and {self.apart} convolutions are apart"
+                )
+        elif any(channels % self.bands for channels in self.channels[: self.apart]):
+            raise ValueError(
+                f"channels {self.channels[: self.apart]}: cannot be shared out equally to {self.bands} bands; "
+                "give band_channels"
+            )
+        return self
+
+    def edges(self, features: int) -> list[tuple[int, int]]:
+        """[begin, end) of each band of so many features, from low to high; the first ones are wider if any are.
+
+        Raises:
+            ValueError: bands that would be empty or lie within their neighbours, or unequal ones that should become
+                channels.
+        """
+        width, wider = divmod(features + (self.bands - 1) * self.overlap, self.bands)
+        if width < 1 or (self.bands > 1 and self.overlap >= width):
+            raise ValueError(
+                f"overlap {self.overlap}: {self.bands} bands of {features} features would be {width} wide, "
+                "which must be more than the overlap"
+            )
+        if self.concatenate == "channel" and wider:
+            raise ValueError(
+                f"bands {self.bands}, overlap {self.overlap}: {features} features make bands of {width + 1} and "
+                f"{width}, which cannot become channels of one another; choose others, or concatenate: frequency"
+            )
+        found = []
+        begin = 0
+        for band in range(self.bands):
+            end = begin + width + (band < wider)
+            found.append((begin, end))
+            begin = end - self.overlap
+        return found
+
+
+class WordClip(ClipConfig):
+    """What the network sees of a clip, with what suits words."""
+
+    seconds: float = Field(1.0, gt=0, le=3600, description="length of the network's input [s]")
+
+
+class WordFeatures(FeatureConfig):
+    """Acoustic features, with what suits small networks."""
+
+    num_mels: int = Field(40, ge=4, le=512, description="mel channels of fbank and mfcc")
+
+
+class WordAugment(ClipAugmentConfig):
+    """What happens to the audio of a training clip, with what suits words in the middle of a clip."""
+
+    shift: float = Field(0.1, ge=0, le=1, description="largest shift in time, either way [share of the input]")
+    wrap: bool = Field(False, description="what is shifted out at one end comes in at the other, else it is lost")
+    speeds: tuple[float, ...] = Field((0.9, 1.0, 1.1), min_length=1, description="speed factors to choose from")
+    noise: float = Field(0.5, ge=0, le=1, description="share of the clips that noise is added to")
+
+
+class WordMasks(SpecAugmentConfig):
+    """Masks on the normalised features, with what suits forty channels."""
+
+    frequency_masks: int = Field(1, ge=0, le=20, description="blocks of channels masked in each clip")
+    frequency_width: int = Field(6, ge=0, le=80, description="largest block [channels]")
+    time_share: float = Field(0.1, ge=0, le=1, description="most that all time masks cover [share of the frames]")
+    time_width: int = Field(10, ge=0, description="largest time mask [frames]")
+    warp: float = Field(0.0, ge=0, le=0.3, description="largest relative stretch of the frequency axis")
+
+
+class WordTraining(ClassifierTraining):
+    """The training loop's settings, with what suits some thousand words."""
+
+    epochs: int = Field(30, ge=1, description="length of training where `steps` is none [passes over the data]")
+
+
+class SpokenTerm(ClassifierConfig):
+    """Everything that `spoken-term train` can be told."""
+
+    model: ModelConfig = ModelConfig()
+    clip: WordClip = WordClip()
+    features: WordFeatures = WordFeatures()
+    augment: WordAugment = WordAugment()
+    spec_augment: WordMasks = WordMasks()
+    train: WordTraining = WordTraining()
+
+    @model_validator(mode="after")
+    def _bands_fit(self) -> Self:
+        self.model.edges(self.features.dim)
+        return self
+
+
+CONFIG = SpokenTerm
+
+
+@app.command()
+def train(
+    train: Annotated[
+        Path | None, typer.Option("--train", help="CutSet, or folder with a sub-folder of audio for each word.")
+    ] = None,
+    dev: Annotated[
+        Path | None, typer.Option("--dev", help="The same to score on during training; else some of --train.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Experiment folder; run again to resume.")] = None,
+    noise: Annotated[Path | None, typer.Option("--noise", help="CutSet of noises to mix in.")] = None,
+    label: Annotated[
+        str | None, typer.Option("--label", help="Field that has the word; `text` for the text.", show_default=False)
+    ] = None,
+    seed: Annotated[int | None, typer.Option("--seed", help="Same as --set train.seed=N.")] = None,
+    max_bad: MaxBad = 0.0,
+    config: ConfigFile = None,
+    set_: Set = None,
+    print_config: PrintConfig = False,
+) -> None:
+    """Learn to tell spoken words, such as digits, commands or wake words.
+
+    A cut's word is in the custom fields of its supervision (class, label, labels, keyword, event) or is its text; of a
+    folder, each sub-folder is a word. Words are put in the middle of clip.seconds. With --set model.bands=B each band
+    of the features has kernels of its own, which takes about 1 / B of the multiply-adds of as many channels over all.
+
+    [bold]Examples[/bold]
+
+      voxkit spoken-term train --train data/cuts_train.jsonl.gz --dev data/cuts_dev.jsonl.gz --out exp/words
+
+      voxkit spoken-term train --train words/ --out exp/words --set features.sampling_rate=8000 --set clip.seconds=1.5
+
+      voxkit spoken-term train ... --set model.bands=2 --set model.overlap=4 --set model.split=all --out exp/subband
+    """
+    data = {
+        name: str(value)
+        for name, value in {"train": train, "dev": dev, "noise": noise, "label": label}.items()
+        if value is not None
+    }
+    flags = {"data": {**data, **({"max_bad": max_bad} if max_bad else {})}}
+    if seed is not None:
+        flags["train"] = {"seed": seed}
+    settings = build(SpokenTerm, config, set_, **flags)
+    if print_config:
+        print(to_yaml(settings), end="")
+        return
+    missing = [] if settings.data.train else ["--train"]
+    missing += ["--out"] if out is None else []
+    if out is None or missing:
+        raise UserError(f"spoken-term train needs {' and '.join(missing)}", fix="see voxkit spoken-term train --help")
+
+    from voxkit.commands.spoken_term.task import identified, make
+    from voxkit.train import run
+
+    settings = settings.model_copy(update={"data": identified(settings.data)})
+    run.train("spoken-term train", settings, settings.train, out, lambda folder: make(settings, folder))

@@ -1,0 +1,138 @@
+"""A trained classifier of clips at work: samples to posteriors, whole clips or windows along a recording."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from voxkit import bundle
+from voxkit.config import from_mapping
+from voxkit.data.audio import Samples
+from voxkit.data.clip_augment import target, windows
+from voxkit.data.clip_config import ClipConfig
+from voxkit.data.clips import Clip, load_classes, load_clip
+from voxkit.data.feature_config import FeatureConfig
+from voxkit.data.features import Extractor
+from voxkit.errors import UserError
+from voxkit.metrics.classify import ClassifyReport, Judged
+
+Posteriors = NDArray[np.float64]
+TOGETHER = 32  # windows in a batch
+
+
+class Classifier:
+    """A model in eval mode with what it needs to hear: posteriors of samples at `rate` Hz, mono, in [-1, 1].
+
+    Args:
+        model: (B, T, F) features to logits (B, C).
+        head: "single": a softmax over the classes; "multi": a sigmoid for each.
+        classes: names of the C outputs.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        head: Literal["single", "multi"],
+        classes: Sequence[str],
+        clip: ClipConfig,
+        features: FeatureConfig,
+    ) -> None:
+        self.model, self.head, self.classes = model, head, list(classes)
+        self.clip = clip
+        self.extractor = Extractor(features)
+        self.rate = features.sampling_rate
+        self.length = round(clip.seconds * self.rate)  # samples of a window
+        self.device = next((tensor.device for tensor in model.parameters()), torch.device("cpu"))
+
+    def clips(self, sounds: Iterable[Samples]) -> Posteriors:
+        """Posteriors (N, C) of N clips; of one longer than the network's input, the mean over overlapping windows."""
+        owners: list[int] = []
+
+        def heard() -> Iterator[Samples]:
+            for owner, samples in enumerate(sounds):
+                parts = windows(samples, self.length, self.clip)
+                owners.extend([owner] * len(parts))
+                yield from parts
+
+        scores = self._posteriors(heard())
+        count = owners[-1] + 1 if owners else 0
+        found = np.zeros((count, len(self.classes)))
+        np.add.at(found, owners, scores)
+        return found / np.bincount(owners, minlength=count)[:, None] if count else found
+
+    def along(self, samples: Samples, hop: float) -> Posteriors:
+        """Posteriors (W, C) of windows that begin every `hop` seconds; the last ones reach past the end, into silence.
+
+        Window w covers [w * hop, w * hop + clip.seconds); there are as many as it takes to reach the end.
+        """
+        step = max(1, round(hop * self.rate))
+        count = 1 + max(0, -(-(len(samples) - self.length) // step))
+        return self._posteriors(self._slide(samples, step, count))
+
+    def window(self, samples: Samples) -> NDArray[np.float64]:
+        """Posteriors (C,) of exactly one window of `length` samples."""
+        if len(samples) != self.length:
+            raise UserError(f"a window has {self.length} samples, not {len(samples)}", fix="cut or fill it first")
+        return self._posteriors(iter([samples]))[0]
+
+    def _slide(self, samples: Samples, step: int, count: int) -> Iterator[Samples]:
+        for begin in range(0, count * step, step):
+            part = samples[begin : begin + self.length]
+            yield np.pad(part, (0, self.length - len(part)))
+
+    @classmethod
+    def load(cls, path: Path, system: str) -> Classifier:
+        """That of a bundle or experiment folder of the room `system`.
+
+        Raises:
+            UserError: there is no such model.
+        """
+        found = bundle.load(path)
+        if found.system != system:
+            raise UserError(f"{path}: a model of {found.system}, not of {system}", fix="give a folder of that command")
+        clip = from_mapping(ClipConfig, found.config["clip"], f"{found.path}: clip")
+        features = from_mapping(FeatureConfig, found.config["features"], f"{found.path}: features")
+        return cls(found.model, found.config["head"], load_classes(found.assets), clip, features)
+
+    @torch.no_grad()
+    def _posteriors(self, parts: Iterator[Samples]) -> Posteriors:
+        found: list[NDArray[np.float64]] = []
+        batch: list[Tensor] = []
+        for part in parts:
+            batch.append(self.extractor(part))
+            if len(batch) == TOGETHER:
+                found.append(self._judge(torch.stack(batch)))
+                batch = []
+        if batch:
+            found.append(self._judge(torch.stack(batch)))
+        return np.concatenate(found) if found else np.zeros((0, len(self.classes)))
+
+    def _judge(self, features: Tensor) -> NDArray[np.float64]:
+        logits = self.model(features.to(self.device)).double()
+        scores = logits.softmax(1) if self.head == "single" else logits.sigmoid()
+        return np.asarray(scores.cpu().numpy(), np.float64)
+
+
+def judge(
+    classifier: Classifier,
+    clips: Sequence[Clip],
+    groups: Sequence[str] | None = None,
+    thresholds: Sequence[float] | None = None,
+) -> ClassifyReport:
+    """Measures of a classifier on labelled clips.
+
+    Args:
+        groups: one name for each clip, such as its fold.
+        thresholds: of each class, for several classes a clip.
+    """
+    scores = classifier.clips(load_clip(clip, classifier.rate) for clip in clips)
+    reference = np.array([target(clip.labels, classifier.classes) for clip in clips]) > 0
+    truth = reference.argmax(1) if classifier.head == "single" else reference
+    ids = [clip.id for clip in clips]
+    return ClassifyReport(Judged.of(ids, classifier.classes, truth, scores, classifier.head, groups), thresholds)

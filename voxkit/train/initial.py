@@ -1,0 +1,27 @@
+"""Starting from the weights of a trained model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from torch import Tensor, nn
+
+from voxkit.bundle import misfits
+from voxkit.errors import UserError
+
+
+def start_from(model: nn.Module, initial: Mapping[str, Tensor] | None) -> None:
+    """Fill a new model with trained weights, all of them; nothing happens if there are none.
+
+    Raises:
+        UserError: they do not fit the model.
+    """
+    if initial is None:
+        return
+    found = list(misfits(model.state_dict(), initial))
+    if found:
+        raise UserError(
+            f"the weights to start from do not fit the model: {'; '.join(found)}",
+            fix="start from a model of the same configuration and classes, or from scratch",
+        )
+    model.load_state_dict(dict(initial), strict=True)

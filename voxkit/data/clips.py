@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from voxkit.data import audio
-from voxkit.data.audio import ENDINGS
-from voxkit.data.checks import Line, Requirements, check
-from voxkit.data.corpora.corpus import Utterance
-from voxkit.data.corpora.writing import make_cuts
+from voxkit.data.audio import ENDINGS, AudioError
+from voxkit.data.checks import Line, Requirements, check, duration_of
+from voxkit.data.events import Event
 from voxkit.data.manifests import CUTS, manifest_files, read_lines, require_some
 from voxkit.errors import Problems, UserError
 
@@ -23,43 +23,54 @@ Head = Literal["single", "multi"]
 
 @dataclass(frozen=True)
 class Clip:
-    """A cut, as a manifest's line, and the classes that it belongs to."""
+    """A cut, as a manifest's line, and the classes that it belongs to; `field` is where they are in it."""
 
     cut: Mapping[str, Any]
     labels: tuple[str, ...]
     where: str
+    field: str = "text"
 
     @property
     def id(self) -> str:
         return str(self.cut["id"])
 
     @property
+    def supervisions(self) -> Sequence[Mapping[str, Any]]:
+        """Those of the cut and, if it is mixed, of what it is mixed from."""
+        return _supervisions(self.cut)
+
+    @property
     def duration(self) -> float:
         """Length [s]."""
-        return float(self.cut["duration"])
+        return duration_of(self.cut)
+
+
+def is_audio(path: str | Path) -> bool:
+    """Whether it is called like an audio file."""
+    return Path(path).suffix.lower() in ENDINGS
 
 
 def clip_files(path: str | Path) -> list[Path]:
-    """The files that `path` stands for: manifests, or the audio in the sub-folders of a folder of classes.
+    """The files that `path` stands for: itself if it is audio, manifests, or the audio of a folder of classes.
 
     Raises:
-        UserError: it is neither.
+        UserError: it is none of these.
     """
     folder = Path(path)
     if is_folder_of_classes(folder):
-        return sorted(file for file in folder.glob("*/*") if file.suffix.lower() in ENDINGS)
-    return list(manifest_files(path))
+        return sorted(file for file in folder.glob("*/*") if is_audio(file))
+    return [folder] if is_audio(folder) else list(manifest_files(path))
 
 
 def is_folder_of_classes(folder: Path) -> bool:
     """Whether it has sub-folders with audio, and is not a manifest's folder."""
     if not folder.is_dir() or (folder / CUTS).exists():
         return False
-    return any(file.suffix.lower() in ENDINGS for file in folder.glob("*/*"))
+    return any(is_audio(file) for file in folder.glob("*/*"))
 
 
 def open_clips(
-    path: str | Path,
+    path: str | Path | Sequence[Path],
     label: str,
     head: Head,
     shortest: float,
@@ -71,7 +82,7 @@ def open_clips(
     """Read clips and check them; audio is not decoded.
 
     Args:
-        path: a manifest of cuts, or a folder with a sub-folder of audio files for each class.
+        path: a manifest of cuts, a folder with a sub-folder of audio files for each class, or an audio file; or some.
         label: where the classes are, see `ClipDataConfig.label`. Each supervision of a cut has one, or a list.
         head: "single": a clip has exactly one class.
         shortest: the least duration [s].
@@ -83,23 +94,25 @@ def open_clips(
         UserError: no such file, or nothing in it.
     """
     problems = Problems()
-    lines = _lines(Path(path), problems)
+    paths = [Path(path)] if isinstance(path, str | Path) else list(path)
+    name = ", ".join(map(str, paths))
+    lines = _lines(paths, problems)
     found, bad, total = check(lines, Requirements(segments=True))
     problems.extend(found)
-    require_some(total + len(problems), str(path))
+    require_some(total + len(problems), name)
     good = [line for line in lines if line.where not in bad and line.data is not None]
-    key = _key(good, label)
+    key = "class" if all(map(is_folder_of_classes, paths)) else _field(good, label)
     clips = []
     for line in good:
         data = line.data or {}
-        clip = Clip(data, _labels(data, key), line.where)
+        clip = Clip(data, _labels(data, key), line.where, key)
         fault = _fault(clip, head, shortest, key, classes, need_labels)
         if fault is None:
             clips.append(clip)
         else:
             problems.add(fault[0], clip.where, clip.id, fault[1], fault[2])
     problems.settle(max(total, len(problems.bad_ids)), max_bad, rejected)
-    require_some(len(clips), str(path))
+    require_some(len(clips), name)
     return clips
 
 
@@ -123,18 +136,46 @@ def load_classes(folder: Path) -> list[str]:
     return names
 
 
-def _lines(path: Path, problems: Problems) -> list[Line]:
-    if not is_folder_of_classes(path):
-        return list(read_lines(manifest_files(path)))
-    files = clip_files(path)
-    utterances = [
-        Utterance(f"{file.parent.name}/{file.stem}", file, str(file), custom={"class": file.parent.name})
-        for file in files
-    ]
-    return [Line(cut["recording"]["sources"][0]["source"], cut) for cut in make_cuts(utterances, problems).values()]
+def _lines(paths: Sequence[Path], problems: Problems) -> list[Line]:
+    found: list[Line] = []
+    stems = Counter(path.stem for path in paths if is_audio(path))
+    for path in paths:
+        if is_folder_of_classes(path):
+            for file in clip_files(path):
+                found += _line(file, f"{file.parent.name}/{file.stem}", file.parent.name, problems)
+        elif is_audio(path):
+            found += _line(path, path.stem if stems[path.stem] == 1 else str(path), None, problems)
+        else:
+            found += read_lines(manifest_files(path))
+    return found
 
 
-def _key(lines: Sequence[Line], label: str) -> str:
+def _line(file: Path, name: str, label: str | None, problems: Problems) -> list[Line]:
+    """The cut of a whole audio file, with the mean of its channels; none if it cannot be opened."""
+    try:
+        header = audio.info(file)
+    except AudioError as error:
+        problems.add(error.kind, str(file), name, error.what, error.fix)
+        return []
+    channels = list(range(header.channels))
+    place = {"recording_id": name, "start": 0.0, "duration": header.duration}
+    place["channel"] = channels if header.channels > 1 else 0
+    recording = {
+        "id": name,
+        "sources": [{"type": "file", "channels": channels, "source": str(file.absolute())}],
+        "sampling_rate": header.sampling_rate,
+        "num_samples": header.num_samples,
+        "duration": header.duration,
+        "channel_ids": channels,
+    }
+    supervisions = [] if label is None else [{"id": name, **place, "custom": {"class": label}}]
+    kind = "MultiCut" if header.channels > 1 else "MonoCut"
+    cut = {"id": name, **place, "supervisions": supervisions, "recording": recording, "type": kind}
+    del cut["recording_id"]
+    return [Line(str(file), cut)]
+
+
+def _field(lines: Sequence[Line], label: str) -> str:
     """Where labels are: "text", or the name of a custom field."""
     if label != "auto":
         return label
@@ -153,11 +194,14 @@ def _supervisions(cut: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
 def _labels(cut: Mapping[str, Any], key: str) -> tuple[str, ...]:
     found: dict[str, None] = {}
     for supervision in _supervisions(cut):
-        value = supervision.get("text") if key == "text" else (supervision.get("custom") or {}).get(key)
-        for name in value if isinstance(value, list) else [value]:
-            if name is not None and str(name).strip():
-                found[" ".join(str(name).split())] = None
+        found.update(dict.fromkeys(_names(supervision, key)))
     return tuple(found)
+
+
+def _names(supervision: Mapping[str, Any], key: str) -> list[str]:
+    value = supervision.get("text") if key == "text" else (supervision.get("custom") or {}).get(key)
+    names = value if isinstance(value, list) else [value]
+    return [" ".join(str(name).split()) for name in names if name is not None and str(name).strip()]
 
 
 def _fault(
@@ -178,6 +222,22 @@ def _fault(
         what = f"{', '.join(strange[:5])}: not among the classes learnt from the training clips"
         return "unknown class", what, "add training clips of that class, or remove these"
     return None
+
+
+def reference_events(clip: Clip) -> list[Event]:
+    """The labels of a clip with the times of their supervisions [s, from its start], in order of time."""
+    return sorted(_timed(clip.cut, clip.field, 0.0, clip.duration), key=lambda event: (event.start, event.end))
+
+
+def _timed(cut: Mapping[str, Any], key: str, offset: float, duration: float) -> Iterator[Event]:
+    if cut.get("type") == "MixedCut":
+        for track in cut.get("tracks", ()):
+            yield from _timed(track["cut"], key, offset + float(track.get("offset", 0)), duration)
+        return
+    for supervision in cut.get("supervisions") or ():
+        start = offset + float(supervision["start"])
+        end = start + float(supervision["duration"])
+        yield from (Event(name, max(start, 0.0), min(end, duration)) for name in _names(supervision, key))
 
 
 def load_clip(clip: Clip, rate: int) -> audio.Samples:

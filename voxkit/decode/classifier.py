@@ -33,6 +33,7 @@ class Classifier:
         model: (B, T, F) features to logits (B, C).
         head: "single": a softmax over the classes; "multi": a sigmoid for each.
         classes: names of the C outputs.
+        label: where the classes were in the training data, see `ClipDataConfig.label`.
     """
 
     def __init__(
@@ -42,9 +43,10 @@ class Classifier:
         classes: Sequence[str],
         clip: ClipConfig,
         features: FeatureConfig,
+        label: str = "auto",
     ) -> None:
         self.model, self.head, self.classes = model, head, list(classes)
-        self.clip = clip
+        self.clip, self.label = clip, label
         self.extractor = Extractor(features)
         self.rate = features.sampling_rate
         self.length = round(clip.seconds * self.rate)  # samples of a window
@@ -60,7 +62,7 @@ class Classifier:
                 owners.extend([owner] * len(parts))
                 yield from parts
 
-        scores = self._posteriors(heard())
+        scores = self.windows(heard())
         count = owners[-1] + 1 if owners else 0
         found = np.zeros((count, len(self.classes)))
         np.add.at(found, owners, scores)
@@ -71,15 +73,13 @@ class Classifier:
 
         Window w covers [w * hop, w * hop + clip.seconds); there are as many as it takes to reach the end.
         """
-        step = max(1, round(hop * self.rate))
+        step = self.step(hop)
         count = 1 + max(0, -(-(len(samples) - self.length) // step))
-        return self._posteriors(self._slide(samples, step, count))
+        return self.windows(self._slide(samples, step, count))
 
-    def window(self, samples: Samples) -> NDArray[np.float64]:
-        """Posteriors (C,) of exactly one window of `length` samples."""
-        if len(samples) != self.length:
-            raise UserError(f"a window has {self.length} samples, not {len(samples)}", fix="cut or fill it first")
-        return self._posteriors(iter([samples]))[0]
+    def step(self, hop: float) -> int:
+        """A hop of so many seconds in whole samples, at least one."""
+        return max(1, round(hop * self.rate))
 
     def _slide(self, samples: Samples, step: int, count: int) -> Iterator[Samples]:
         for begin in range(0, count * step, step):
@@ -98,10 +98,12 @@ class Classifier:
             raise UserError(f"{path}: a model of {found.system}, not of {system}", fix="give a folder of that command")
         clip = from_mapping(ClipConfig, found.config["clip"], f"{found.path}: clip")
         features = from_mapping(FeatureConfig, found.config["features"], f"{found.path}: features")
-        return cls(found.model, found.config["head"], load_classes(found.assets), clip, features)
+        label = str(found.config["data"]["label"])
+        return cls(found.model, found.config["head"], load_classes(found.assets), clip, features, label)
 
     @torch.no_grad()
-    def _posteriors(self, parts: Iterator[Samples]) -> Posteriors:
+    def windows(self, parts: Iterable[Samples]) -> Posteriors:
+        """Posteriors (W, C) of W windows of exactly `length` samples each, computed some at a time."""
         found: list[NDArray[np.float64]] = []
         batch: list[Tensor] = []
         for part in parts:

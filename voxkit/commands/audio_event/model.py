@@ -12,6 +12,7 @@ from voxkit.commands.audio_event.command import AudioEvent
 from voxkit.config import from_mapping
 from voxkit.data.clips import load_classes
 from voxkit.nn.clip_classifier import ClipClassifier
+from voxkit.nn.clip_classifier import graph as graph
 from voxkit.nn.sound_cnn import SoundCnn
 from voxkit.nn.specaugment import SpecAugment
 
@@ -24,7 +25,9 @@ def network(config: AudioEvent, classes: int) -> nn.Module:
 
 def build(config: AudioEvent, classes: int) -> ClipClassifier:
     """A model for so many classes, with random weights."""
-    return ClipClassifier(network(config, classes), config.features.dim, SpecAugment(**dict(config.spec_augment)))
+    frames = config.features.num_frames(round(config.clip.seconds * config.features.sampling_rate))
+    masks = SpecAugment(**dict(config.spec_augment))
+    return ClipClassifier(network(config, classes), config.features.dim, masks, frames)
 
 
 def from_bundle(config: Mapping[str, Any], assets: Path) -> ClipClassifier:

@@ -11,6 +11,7 @@ from pydantic import Field, PositiveInt, model_validator
 from voxkit.commands.options import MaxBad
 from voxkit.config import Config, ConfigFile, PrintConfig, Set, build, to_yaml
 from voxkit.data.clip_config import ClipAugmentConfig, ClipConfig
+from voxkit.data.detect_config import DetectConfig
 from voxkit.data.feature_config import FeatureConfig, SpecAugmentConfig
 from voxkit.errors import UserError
 from voxkit.train.classifier_config import ClassifierConfig, ClassifierTraining
@@ -161,6 +162,30 @@ class SpokenTerm(ClassifierConfig):
 
 CONFIG = SpokenTerm
 
+Model = Annotated[
+    Path | None, typer.Argument(help="Experiment or bundle of spoken-term train, or folder of spoken-term export.")
+]
+Label = Annotated[
+    str | None,
+    typer.Option("--label", help="Field that has the word; else that of the training.", show_default=False),
+]
+Threshold = Annotated[
+    float | None,
+    typer.Option("--threshold", help="Posterior from which a word holds.", show_default=False),
+]
+Thresholds = Annotated[
+    Path | None,
+    typer.Option("--thresholds", help="Those of each word, by score --tune; file or folder.", show_default=False),
+]
+Background = Annotated[
+    list[str] | None,
+    typer.Option("--background", help="Word that is not to be reported (repeatable).", show_default=False),
+]
+Hop = Annotated[
+    float | None,
+    typer.Option("--hop", help="From one window of a recording to the next [s]; --set hop.", show_default=False),
+]
+
 
 @app.command()
 def train(
@@ -217,3 +242,181 @@ def train(
 
     settings = settings.model_copy(update={"data": identified(settings.data)})
     run.train("spoken-term train", settings, settings.train, out, lambda folder: make(settings, folder))
+
+
+@app.command()
+def apply(
+    model: Model = None,
+    inputs: Annotated[
+        list[Path] | None,
+        typer.Argument(help="Manifests, folders of classes, or audio files; with --stream one file, or `-`."),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Folder for manifests; else stdout.", show_default=False)
+    ] = None,
+    detect: Annotated[
+        bool | None,
+        typer.Option("--detect/--clips", help="Find words with their times, or label whole clips.", show_default=False),
+    ] = None,
+    stream: Annotated[bool, typer.Option("--stream", help="Report each word as soon as it is heard.")] = False,
+    threshold: Threshold = None,
+    thresholds: Thresholds = None,
+    top: Annotated[
+        int | None, typer.Option("--top", min=1, help="Print the best so many words of a clip.", show_default=False)
+    ] = None,
+    hop: Hop = None,
+    background: Background = None,
+    plot: Annotated[
+        list[str] | None,
+        typer.Option("--plot", metavar="ID", help="Draw this recording and its words (repeatable)."),
+    ] = None,
+    encoding: Annotated[str, typer.Option("--encoding", help="Of samples on stdin: s16le or f32le.")] = "s16le",
+    rate: Annotated[
+        int | None, typer.Option("--rate", min=1, help="Of stdin [Hz]; else the model's.", show_default=False)
+    ] = None,
+    channels: Annotated[int, typer.Option("--channels", min=1, help="Of stdin; their mean is heard.")] = 1,
+    label: Label = None,
+    max_bad: MaxBad = 0.0,
+    config: ConfigFile = None,
+    set_: Set = None,
+    print_config: PrintConfig = False,
+) -> None:
+    """Tell the words of clips, or spot words in a stream or in long recordings.
+
+    Clips: prints `id<TAB>word<TAB>posterior`, the best word, or `-` if it does not reach --threshold.
+    OUT/cuts.jsonl.gz holds the cuts with the custom fields predicted and posteriors, and OUT/predictions.jsonl is what
+    `score` takes. Stereo is averaged and other rates are resampled.
+
+    --stream reads one file, or samples without a header on standard input (`-`), and prints `time<TAB>label<TAB>score`
+    as soon as a word is heard. Posteriors are smoothed over --set smoothing seconds; after a word nothing is reported
+    for --set refractory seconds. Words named by --background are heard and not reported. It ends with the stream or by
+    Ctrl-C.
+
+    Long recordings (audio files of which one is more than twice as long as the model's window, or --detect): prints
+    start, end, word and score. OUT gets events.tsv, supervisions.jsonl.gz, and cuts.jsonl.gz with the words in place of
+    the recordings' own supervisions; --plot draws them.
+
+    [bold]Examples[/bold]
+
+      voxkit spoken-term apply exp/words data/test.jsonl.gz --out exp/told
+
+      voxkit spoken-term apply exp/words recording.wav --stream --threshold 0.8 --background noise
+
+      arecord -t raw -f S16_LE -r 16000 -c 1 | voxkit spoken-term apply exp/words - --stream --set refractory=1
+    """
+    settings = build(DetectConfig, config, set_, hop=hop, threshold=threshold)
+    if print_config:
+        print(to_yaml(settings), end="")
+        return
+    if model is None or not inputs:
+        raise UserError(
+            f"spoken-term apply needs {'a model' if model is None else 'clips or audio'}",
+            fix="see voxkit spoken-term apply --help",
+        )
+
+    from voxkit.decode.classifier_apply import Request, run
+    from voxkit.decode.listening import Source, only_stream
+
+    request = Request(
+        "spoken_term", model, tuple(inputs), detect, label, threshold, thresholds, top, settings,
+        tuple(background or ()), tuple(plot or ()), max_bad,
+    )  # fmt: skip
+    if stream:
+        only_stream(request, Source(str(inputs[0]), encoding, rate, channels), out)
+    else:
+        run(request, out)
+
+
+@app.command()
+def score(
+    paths: Annotated[
+        list[Path],
+        typer.Argument(metavar="MODEL TEST", help="A model, or what apply --out wrote, and labelled clips."),
+    ],
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Folder for the results; else lines only.", show_default=False)
+    ] = None,
+    by: Annotated[
+        str, typer.Option("--by", help="Field of the clips to tell groups by, such as fold or speaker.")
+    ] = "",
+    predictions: Annotated[
+        bool, typer.Option("--predictions", help="Pool results of score --out: the arguments are their folders.")
+    ] = False,
+    events: Annotated[bool, typer.Option("--events", help="Find words in recordings that have their times.")] = False,
+    tune: Annotated[
+        bool, typer.Option("--tune", help="Find the best thresholds for TEST (a dev set): OUT/thresholds.yaml.")
+    ] = False,
+    threshold: Threshold = None,
+    thresholds: Thresholds = None,
+    hop: Hop = None,
+    background: Background = None,
+    label: Label = None,
+    max_bad: MaxBad = 0.0,
+    config: ConfigFile = None,
+    set_: Set = None,
+) -> None:
+    """Tell the words of clips that are known, and count.
+
+    Prints accuracy (`%ACC`), and macro AUC and EER over words with 95 % intervals. OUT gets scores.txt, score.json,
+    by_class.txt, confusion.txt, predictions.jsonl and pictures. --by speaker gives the accuracy of each speaker too. A
+    word that the model does not know is an error.
+
+    --predictions pools the folders of several runs on different clips, such as those of a cross-validation.
+
+    --events: TEST has recordings with words as timed supervisions; prints F1 by event and by segment, and the share of
+    words that a stream would miss (`%FRR`) at its false alarms an hour. With --tune each word gets the threshold of
+    the highest F1, which `apply` and `score` take with --thresholds OUT.
+
+    [bold]Examples[/bold]
+
+      voxkit spoken-term score exp/words data/test.jsonl.gz --out exp/words/test --by speaker
+
+      voxkit spoken-term score --predictions exp/fold*/test --out exp/all_folds
+
+      voxkit spoken-term score exp/words data/recordings.jsonl.gz --events --background noise
+    """
+    settings = build(DetectConfig, config, set_, hop=hop, threshold=threshold)
+    from voxkit.decode.classifier_score import pool, run
+    from voxkit.decode.examination import Examination
+
+    if predictions:
+        pool("spoken_term", paths, thresholds, by, out)
+        return
+    if len(paths) != 2:
+        raise UserError(
+            f"spoken-term score takes a model and clips, not {len(paths)} paths", fix="join clips: voxkit cuts join"
+        )
+    examined = Examination(
+        "spoken_term", paths[0], paths[1], label, by, threshold, thresholds, tune, events, max_bad, settings,
+        tuple(background or ()),
+    )  # fmt: skip
+    run(examined, out)
+
+
+@app.command()
+def export(
+    model: Annotated[Path, typer.Argument(help="Experiment or bundle of spoken-term train, distill or quantize.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write.")],
+    int8: Annotated[bool, typer.Option("--int8", help="Weights and activations in 8 bits; needs --calibrate.")] = False,
+    calibrate: Annotated[
+        Path | None,
+        typer.Option("--calibrate", help="Clips to find the ranges of activations on.", show_default=False),
+    ] = None,
+    thresholds: Thresholds = None,
+) -> None:
+    """Write a model as ONNX, for onnxruntime: model.onnx, and model.json with all that a deployment needs to know.
+
+    The graph takes features of windows (clips, frames, features) and gives logits (clips, classes). Its metadata and
+    model.json say how features are computed, how long a window is, what the classes are and how logits become
+    posteriors. It is written only if onnxruntime says what torch says. `spoken-term apply` and `score` take the folder
+    like any model.
+
+    [bold]Examples[/bold]
+
+      voxkit spoken-term export exp/words --out exp/words_onnx
+
+      voxkit spoken-term export exp/words --out exp/words_int8 --int8 --calibrate data/train.jsonl.gz
+    """
+    from voxkit.decode.classifier_export import run
+
+    run(model, "spoken_term", out, thresholds, int8, calibrate)

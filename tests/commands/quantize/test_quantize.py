@@ -1,0 +1,321 @@
+"""`voxkit quantize` on small models of several rooms: what it writes, measures and refuses."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from safetensors.torch import load_file
+
+from tests.commands.g2p import small_model
+from tests.commands.train_am.test_initial import train as train_acoustic
+from tests.commands.train_am.test_initial import write_corpus, write_lang
+from voxkit import bundle
+from voxkit.commands.audio_event import model as audio_event_model
+from voxkit.commands.audio_event.command import train as train_audio_event
+from voxkit.commands.decode.command import decode
+from voxkit.commands.g2p.command import apply as apply_g2p
+from voxkit.commands.quantize.command import quantize
+from voxkit.data.clips import load_classes
+from voxkit.data.manifests import open_cuts
+from voxkit.errors import UserError
+from voxkit.nn.onnx_graph import Graph
+from voxkit.packed import Quantization, dequantize
+from voxkit.packed import quantize as quantized_weight
+from voxkit.train import checkpoint
+
+ROOT = Path(__file__).parents[3]
+TINY = ROOT / "conf" / "quantize" / "tiny.yaml"
+TONES = {"low": 300.0, "mid": 1000.0, "high": 3000.0}
+SHORT = ["clip.seconds=0.5", "train.epochs=15", "train.tensorboard=false", "augment.mix=0", "train.threads=1"]
+
+
+def write_tones(folder: Path, names: tuple[str, ...] = ("low", "mid", "high"), count: int = 6, seed: int = 0) -> Path:
+    rng = np.random.default_rng(seed)
+    for name in names:
+        (folder / name).mkdir(parents=True)
+        for number in range(count):
+            tone = 0.3 * np.sin(2 * np.pi * TONES[name] * rng.uniform(0.8, 1.2) * np.arange(8000) / 16000)
+            soundfile.write(folder / name / f"{number}.wav", tone + 0.003 * rng.standard_normal(8000), 16000)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def sounds(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_tones(tmp_path_factory.mktemp("tones") / "sounds")
+
+
+@pytest.fixture(scope="module")
+def listener(sounds: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("listener") / "exp"
+    train_audio_event(train=sounds, out=out, config=ROOT / "conf" / "audio_event" / "tiny.yaml", set_=SHORT)
+    return out
+
+
+@pytest.fixture(scope="module")
+def speaker(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("g2p")
+    small_model.make(folder / "exp" / "bundle")
+    rows = [
+        f"{word}\t{' '.join(small_model.spoken(word, language))}\t{language}"
+        for language in ("one", "two")
+        for word in small_model.words(language)
+    ]
+    (folder / "train.tsv").write_text("\n".join(rows) + "\n")
+    (folder / "dev.tsv").write_text("\n".join(rows[::40]) + "\n")
+    return folder
+
+
+def run(model: Path | None, **given: Any) -> None:
+    quantize(model, **given)
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_the_weights_are_rounded_and_the_file_is_small(listener: Path, tmp_path: Path, capsys: Any) -> None:
+    run(listener, out=tmp_path / "q", bits=3, per="channel")
+    full, small = bundle.load(listener), bundle.load(tmp_path / "q")
+    assert small.quantization == Quantization(bits=3, per="channel")
+    assert (small.system, small.config) == (full.system, full.config)
+    assert load_classes(small.assets) == ["high", "low", "mid"]
+    for name, weight in full.model.named_parameters():
+        if weight.ndim >= 2:
+            expected = dequantize(quantized_weight(weight, small.quantization))
+            assert torch.equal(small.model.get_parameter(name), expected)
+    assert bundle.size(tmp_path / "q").weights < bundle.size(listener).weights / 2
+    out = capsys.readouterr().out.splitlines()
+    sizes = bundle.size(tmp_path / "q"), bundle.size(listener)
+    assert out[-1] == str(tmp_path / "q" / "bundle")
+    assert out[-2].startswith(f"%SIZE {100 * sizes[0].weights / sizes[1].weights:.2f} [ {sizes[0].weights} / ")
+
+
+def test_again_there_is_nothing_to_do_and_other_settings_are_refused(
+    listener: Path, tmp_path: Path, capsys: Any
+) -> None:
+    run(listener, out=tmp_path / "q", bits=4)
+    before = content(tmp_path / "q")
+    run(listener, out=tmp_path / "q", bits=4)
+    assert "nothing to do" in capsys.readouterr().err
+    assert content(tmp_path / "q") == before
+    with pytest.raises(UserError, match=r"quantization\.bits: 4 -> 5"):
+        run(listener, out=tmp_path / "q", bits=5)
+
+
+def test_settings_come_from_the_file_too(listener: Path, tmp_path: Path) -> None:
+    sets = ["quantization.rest=float32", 'quantization.keep=["*head*", "*last*", "*output*"]']
+    with pytest.raises(UserError, match="no weight of the model is called"):
+        run(listener, out=tmp_path / "q", config=TINY, set_=sets)
+    run(listener, out=tmp_path / "q", config=TINY, set_=sets[:1], symmetric=True)
+    assert bundle.load(tmp_path / "q").quantization == Quantization(bits=4, symmetric=True, rest="float32")
+
+
+def test_a_dry_run_shows_the_layers_and_writes_nothing(listener: Path, tmp_path: Path, capsys: Any) -> None:
+    run(listener, bits=4, dry_run=True)
+    lines = capsys.readouterr().out.splitlines()
+    full = bundle.load(listener)
+    names = [name for name, weight in full.model.named_parameters() if weight.ndim >= 2]
+    assert [line.split()[0] for line in lines] == ["weight", *names, "(others)", "total"]
+    floats = sum(t.numel() * t.element_size() for t in full.model.state_dict().values())
+    assert lines[-1].split()[1] == str(floats)
+    run(listener, bits=4, out=tmp_path / "q")
+    stored = load_file(tmp_path / "q" / "bundle" / "model.safetensors")
+    assert lines[-1].split()[2] == str(sum(t.numel() * t.element_size() for t in stored.values()))
+    run(listener, bits=4, out=tmp_path / "not", dry_run=True)
+    assert not (tmp_path / "not").exists()
+
+
+def test_the_report_measures_each_layer(listener: Path, sounds: Path, tmp_path: Path) -> None:
+    run(listener, out=tmp_path / "q", bits=2, report=True, dev=sounds)
+    told = json.loads((tmp_path / "q" / "report.json").read_text())
+    names = [name for name, weight in bundle.load(listener).model.named_parameters() if weight.ndim >= 2]
+    assert [row["name"] for row in told["layers"]] == [*names, "(others)"]
+    assert all(row["bits"] == 2 and 0 < row["snr"] < 25 and row["score"] >= 0 for row in told["layers"][:-1])
+    assert told["scores"]["float"]["name"] == told["scores"]["quantized"]["name"] == "ERR"
+    assert told["scores"]["float"]["value"] <= told["scores"]["quantized"]["value"] + 20
+    assert told["weights"] == {
+        "before": bundle.size(listener).weights,
+        "after": bundle.size(tmp_path / "q").weights,
+    }
+    text = (tmp_path / "q" / "report.txt").read_text()
+    assert f"float     ERR {told['scores']['float']['value']:.3f}" in text
+    assert (tmp_path / "q" / "report.png").stat().st_size > 5000
+    assert told["model"] == str(listener / "bundle")
+
+
+def test_the_report_without_data_tells_errors_only(listener: Path, tmp_path: Path) -> None:
+    run(listener, out=tmp_path / "q", bits=8, report=True)
+    told = json.loads((tmp_path / "q" / "report.json").read_text())
+    assert told["scores"] == {}
+    assert all(row["snr"] > 30 and row["score"] is None for row in told["layers"][:-1])
+
+
+def test_measuring_a_layer_leaves_the_model_as_it_was(listener: Path) -> None:
+    from voxkit.commands.quantize.layers import alone
+
+    model = bundle.load(listener).model
+    name = next(name for name, weight in model.named_parameters() if weight.ndim >= 2)
+    before = model.get_parameter(name).detach().clone()
+    with alone(model, name, Quantization(bits=2), 2):
+        assert len(model.get_parameter(name).unique()) <= 4
+    assert torch.equal(model.get_parameter(name), before)
+
+
+def test_training_for_it_starts_from_the_model_and_resumes(listener: Path, sounds: Path, tmp_path: Path) -> None:
+    sets = ["train.epochs=2", "train.lr=1e-4", "train.warmup=1", "train.schedule=constant"]
+    run(listener, out=tmp_path / "whole", bits=2, aware=True, train=sounds, dev=sounds, set_=sets, report=True)
+    small = bundle.load(tmp_path / "whole")
+    assert small.quantization == Quantization(bits=2)
+    told = json.loads((tmp_path / "whole" / "report.json").read_text())
+    assert set(told["scores"]) == {"float", "quantized"}
+    newest = checkpoint.load(checkpoint.latest(tmp_path / "whole" / "checkpoints"))
+    shadow = newest.tensors["model"]
+    full = bundle.load(listener).model.state_dict()
+    names = [name for name in shadow if name.endswith(".original")]
+    for name in names:
+        plain = name.replace("parametrizations.", "").removesuffix(".original")
+        torch.testing.assert_close(shadow[name], full[plain], rtol=0, atol=0.02)
+    assert names
+    one = [*sets[1:], "train.epochs=1"]
+    run(listener, out=tmp_path / "parts", bits=2, aware=True, train=sounds, dev=sounds, set_=one)
+    run(listener, out=tmp_path / "parts", bits=2, aware=True, train=sounds, dev=sounds, set_=sets)
+    whole, parts = (load_file(tmp_path / name / "bundle" / "model.safetensors") for name in ("whole", "parts"))
+    assert all(torch.equal(whole[name], parts[name]) for name in whole)
+    with pytest.raises(UserError, match=r"quantization\.bits: 2 -> 3"):
+        run(listener, out=tmp_path / "parts", bits=3, aware=True, train=sounds, dev=sounds, set_=sets)
+
+
+def test_from_scratch_is_another_model(listener: Path, sounds: Path, tmp_path: Path) -> None:
+    sets = ["train.epochs=1", "train.warmup=1", "train.lr=1e-9"]
+    run(listener, out=tmp_path / "q", bits=8, aware=True, from_scratch=True, train=sounds, seed=5, set_=sets)
+    name, weight = next((n, w) for n, w in bundle.load(listener).model.named_parameters() if w.ndim >= 2)
+    assert not torch.allclose(bundle.load(tmp_path / "q").model.get_parameter(name), weight, atol=0.05)
+
+
+def test_data_with_other_classes_are_refused(listener: Path, tmp_path: Path) -> None:
+    two = write_tones(tmp_path / "two", ("low", "mid"), 3)
+    with pytest.raises(UserError, match=r"the data are not for this model: they make another classes\.txt"):
+        run(listener, out=tmp_path / "q", bits=4, aware=True, train=two)
+    assert not (tmp_path / "q").exists()
+    # For a score the classes come from the model's own training data.
+    run(listener, out=tmp_path / "r", bits=4, report=True, dev=two)
+    assert json.loads((tmp_path / "r" / "report.json").read_text())["scores"]["float"]["name"] == "ERR"
+
+
+def test_a_quantized_model_of_words_pronounces(speaker: Path, tmp_path: Path, capsys: Any) -> None:
+    run(speaker / "exp", out=tmp_path / "q", bits=6, per="channel", range_="mse")
+    (tmp_path / "words.txt").write_text("bad\ncab\nman\n")
+    capsys.readouterr()
+    apply_g2p(tmp_path / "q", [tmp_path / "words.txt"], lang="one")
+    assert capsys.readouterr().out.splitlines() == ["bad\tb a d", "cab\tc a b", "man\tm a n"]
+
+
+def test_a_model_of_words_is_trained_for_few_bits(speaker: Path, tmp_path: Path) -> None:
+    sets = ["train.steps=3", "train.warmup=1", "train.tensorboard=false", "train.threads=1"]
+    train, dev = speaker / "train.tsv", speaker / "dev.tsv"
+    run(speaker / "exp", out=tmp_path / "q", bits=4, aware=True, train=train, dev=dev, set_=sets)
+    assert bundle.load(tmp_path / "q").config["data"]["train"] == [str(train)]
+    assert len(bundle.load(tmp_path / "q").model.decoder.layers[0].weight_hh_l0.unique()) <= 16
+    with pytest.raises(UserError, match=r"unknown key 'train\.stepz'"):
+        run(speaker / "exp", out=tmp_path / "r", bits=4, aware=True, train=train, set_=["train.stepz=3"])
+
+
+def heard(model: Path, cuts: Path, out: Path) -> list[str]:
+    """What the model hears in each cut, by greedy decoding."""
+    decode(model, [cuts], out=out, method="greedy")
+    return [cut.supervisions[0].text for cut in open_cuts(out / "hypotheses.jsonl.gz")]
+
+
+def test_a_quantized_acoustic_model_decodes(tmp_path: Path) -> None:
+    write_lang(tmp_path / "lang", "LMH")
+    write_corpus(tmp_path, "loud", 0.3, 16)
+    train_acoustic(tmp_path, "am", "loud", "train.lr=5e-3", steps=60)
+    dev = tmp_path / "loud.jsonl.gz"
+    run(tmp_path / "am", out=tmp_path / "eight", bits=8, per="channel")
+    full = heard(tmp_path / "am", dev, tmp_path / "full")
+    small = heard(tmp_path / "eight", dev, tmp_path / "small")
+    assert len(set(full)) > 2, "the model has learnt to tell tones"
+    assert sum(a != b for a, b in zip(full, small, strict=True)) <= 1
+    sets = ["train.steps=2", "train.warmup=1", "train.tensorboard=false"]
+    run(tmp_path / "am", out=tmp_path / "aware", bits=3, aware=True, train=dev, dev=dev, set_=sets)
+    assert bundle.load(tmp_path / "aware").quantization == Quantization(bits=3)
+
+
+@pytest.fixture
+def exported(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A way to export the listener, whether or not its room has one."""
+
+    def graph(model: torch.nn.Module) -> Graph:
+        batch = {0: "batch"}
+        return Graph({"features": torch.randn(2, 50, 16)}, ["logits"], {"features": batch, "logits": batch})
+
+    monkeypatch.setattr(audio_event_model, "graph", graph, raising=False)
+
+
+def test_int8_runs_and_is_measured(listener: Path, sounds: Path, tmp_path: Path, exported: None) -> None:
+    pytest.importorskip("onnxruntime")
+    run(listener, out=tmp_path / "q", int8=True, calibrate=sounds, dev=sounds, report=True, config=_eight(tmp_path))
+    full, small = bundle.load(listener), bundle.load(tmp_path / "q")
+    assert bundle.weights(tmp_path / "q").name == "model.onnx"
+    assert small.model.facts["system"] == "audio_event"
+    features = torch.randn(3, 50, 16) * full.model.deviation + full.model.mean
+    with torch.no_grad():
+        expected, found = full.model(features), small.model(features)
+    assert 0 < float((expected - found).abs().max()) < 0.5 * float(expected.abs().max())
+    told = json.loads((tmp_path / "q" / "report.json").read_text())
+    assert [one["name"] for one in told["runtimes"]] == ["torch", "onnxruntime float", "onnxruntime int8"]
+    assert all(0 < one["p10"] <= one["median"] <= one["p90"] and one["memory"] > 1e6 for one in told["runtimes"])
+    assert told["scores"]["int8"]["value"] <= told["scores"]["float"]["value"] + 20
+    assert not list((tmp_path / "q").rglob("float.onnx"))
+
+
+def _eight(folder: Path) -> Path:
+    file = folder / "eight.yaml"
+    file.write_text(TINY.read_text().replace("bits: 4", "bits: 8"))
+    return file
+
+
+def test_a_room_without_a_graph_offers_weights_alone(speaker: Path, tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime")
+    with pytest.raises(UserError, match="g2p: its models cannot be exported") as refused:
+        run(speaker / "exp", out=tmp_path / "q", int8=True, calibrate=speaker / "dev.tsv")
+    assert "weights alone" in refused.value.fix
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"out": None}, "needs --out"),
+        ({"aware": True}, "nothing to train on"),
+        ({"from_scratch": True}, "--from-scratch is about training"),
+        ({"set_": ["train.steps=3"]}, r"train\.steps is about training"),
+        ({"seed": 3}, r"train\.seed is about training"),
+        ({"int8": True}, "needs data to find"),
+        ({"calibrate": Path("x")}, "--calibrate is about activations"),
+        ({"int8": True, "calibrate": Path("x"), "bits": 4}, "--int8 is 8 bits"),
+        ({"int8": True, "aware": True, "train": Path("x"), "calibrate": Path("x")}, "do not go together"),
+        ({"per": "row"}, "per: Input should be 'tensor' or 'channel'"),
+        ({"set_": ["quantization.bits=9"]}, "bits: Input should be less than or equal to 8"),
+        ({"model": None}, "needs MODEL"),
+    ],
+)
+def test_options_that_do_not_go_together(listener: Path, tmp_path: Path, given: dict[str, Any], message: str) -> None:
+    options = {"model": listener, "out": tmp_path / "q", **given}
+    with pytest.raises(UserError, match=message):
+        run(**options)
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_cannot_be_quantized_again(listener: Path, tmp_path: Path) -> None:
+    run(listener, out=tmp_path / "q", bits=4)
+    with pytest.raises(UserError, match="is quantized already, to 4 bits"):
+        run(tmp_path / "q", out=tmp_path / "r", bits=2)
+    with pytest.raises(UserError, match="holds no trained model"):
+        run(tmp_path, out=tmp_path / "r")

@@ -1,0 +1,163 @@
+"""`apply` of the classifiers of sound: clips to classes, long recordings to events."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from voxkit.config import to_dict
+from voxkit.data import audio
+from voxkit.data.audio import AudioError
+from voxkit.data.clips import Clip, is_audio, open_clips
+from voxkit.data.detect_config import DetectConfig
+from voxkit.data.manifests import CUTS, write_cuts
+from voxkit.decode import detecting
+from voxkit.decode.classifier import Classifier
+from voxkit.decode.detecting import EVENTS, Detector
+from voxkit.decode.examination import Known, digests
+from voxkit.decode.labelling import decided, labelled, of_classes, predict, read_thresholds, rows
+from voxkit.decode.predictions import Predictions
+from voxkit.errors import UserError
+from voxkit.metrics.classify import THRESHOLD
+from voxkit.progress import say
+from voxkit.rundir import output
+
+LONG = 2.0  # times the network's input: longer audio files are recordings, in which events are looked for
+
+
+@dataclass(frozen=True)
+class Request:
+    """What `apply` was told; see its help."""
+
+    system: str
+    model: Path
+    inputs: tuple[Path, ...]
+    detects: bool | None = None  # events in recordings, or labels of clips; None: by what the inputs are
+    label: str | None = None
+    threshold: float | None = None
+    thresholds: Path | None = None
+    top: int | None = None
+    detect: DetectConfig = field(default_factory=DetectConfig)
+    background: tuple[str, ...] = ()
+    plots: tuple[str, ...] = ()
+    max_bad: float = 0.0
+
+    @property
+    def command(self) -> str:
+        return f"{self.system.replace('_', '-')} apply"
+
+    def tuned(self, known: Known) -> dict[str, float]:
+        """The thresholds by class of a file, if one was named."""
+        return {} if self.thresholds is None else read_thresholds(self.thresholds, known.classes)
+
+    def limits(self, known: Known) -> list[float] | None:
+        """(C,) thresholds of clips; None is what `decided` does without."""
+        if self.threshold is None and self.thresholds is None:
+            return None
+        other = 0.0 if known.head == "single" else THRESHOLD
+        return of_classes(self.tuned(known), known.classes, other if self.threshold is None else self.threshold)
+
+    def clips(self, known: Known, rejected: Path | None) -> list[Clip]:
+        """The inputs, checked; they need no labels, and may have any. Raises as `open_clips`."""
+        label = self.label or known.label
+        return open_clips(
+            self.inputs, label, "multi", known.shortest, self.max_bad, rejected, classes=None, need_labels=False
+        )
+
+    def spec(self, known: Known) -> dict[str, Any]:
+        """What decides the result; `head` and `classes` are for those who read the predictions."""
+        return {
+            "head": known.head,
+            "classes": known.classes,
+            "model": known.identity,
+            "inputs": digests(*self.inputs),
+            "threshold": self.threshold,
+            "thresholds": self.tuned(known),
+            "max_bad": self.max_bad,
+        }
+
+
+def run(request: Request, out: Path | None) -> None:
+    """Label clips or find events: to standard output, or into a folder.
+
+    Raises:
+        UserError, DataError: no model or file there, or clips that cannot be used, all of them together.
+    """
+    known = Known.of_bundle(request.model, request.system)
+    detects = _are_long(request.inputs, LONG * known.seconds) if request.detects is None else request.detects
+    if not detects and request.plots:
+        raise UserError("--plot draws the events of recordings, and these are clips", fix="give --detect")
+    if detects and request.top is not None:
+        raise UserError("--top is for clips, and these are long recordings", fix="leave it out, or give --clips")
+    if detects:
+        _detect(request, known, out)
+    else:
+        _label(request, known, out)
+
+
+def _are_long(inputs: Sequence[Path], seconds: float) -> bool:
+    """Whether all inputs are audio files, and one is longer; what cannot be opened is told later."""
+    if not all(map(is_audio, inputs)):
+        return False
+    lengths = [0.0]
+    for path in inputs:
+        try:
+            lengths.append(audio.info(path).duration)
+        except AudioError:
+            continue
+    return max(lengths) > seconds
+
+
+def _label(request: Request, known: Known, out: Path | None) -> None:
+    if out is None:
+        clips = request.clips(known, None)
+        said = predict(Classifier.load(request.model, request.system), clips, None, request.max_bad)
+        for id, name, posterior in rows(said, request.limits(known), request.top):
+            print(f"{id}\t{name}\t{posterior:.4f}")
+        return
+    spec = {"mode": "clips", **request.spec(known), "label": request.label}
+    with output(out, request.command, spec, resumable=False) as place:
+        if not place.done:
+            clips = request.clips(known, place.work / "rejected.jsonl")
+            classifier = Classifier.load(request.model, request.system)
+            said = predict(classifier, clips, None, request.max_bad, place.work / "rejected_audio.jsonl")
+            said.write(place.work)
+            write_cuts(_cuts(said, clips, request.limits(known)), place.work / CUTS)
+            say(f"labelled {len(said.items)} clips")
+    print(out / CUTS)
+
+
+def _cuts(said: Predictions, clips: Sequence[Clip], limits: Sequence[float] | None) -> list[Any]:
+    cuts = {clip.id: clip.cut for clip in clips}
+    return [
+        labelled(cuts[item.id], item, said, decided(item.scores, said.classes, said.head, limits))
+        for item in said.items
+    ]
+
+
+def _detect(request: Request, known: Known, out: Path | None) -> None:
+    if out is None and request.plots:
+        raise UserError("--plot writes a picture", fix="name a folder for it: --out DIR")
+    several = len(request.inputs) > 1 or not is_audio(request.inputs[0])
+    if out is None:
+        found = detecting.find(_detector(request, known), request.clips(known, None), request.max_bad)
+        detecting.show([(clip.id, events) for clip, events in found], several)
+        return
+    spec = {"mode": "detect", **request.spec(known), "detect": to_dict(request.detect)}
+    spec |= {"background": list(request.background), "plots": list(request.plots)}
+    with output(out, request.command, spec, resumable=False) as place:
+        if not place.done:
+            clips = request.clips(known, place.work / "rejected.jsonl")
+            detecting.require_recordings(clips)
+            found = detecting.find(_detector(request, known), clips, request.max_bad, place.work, request.plots)
+            detecting.write(found, place.work)
+    detecting.show(list(detecting.read_events(out / EVENTS).items()), several)
+    print(f"events: {out / EVENTS}, {out / CUTS}", file=sys.stderr)
+
+
+def _detector(request: Request, known: Known) -> Detector:
+    classifier = Classifier.load(request.model, request.system)
+    return Detector(classifier, request.detect, request.background, request.tuned(known))

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# ESC-10: a network of 0.08 M weights learns from one of 1.2 M, and is stored in 3 bits a weight (system 1: quantized
+# ESC-10: a network of 26 thousand weights learns from one of 1.2 million, and is stored in 3 bits a weight (system 1: quantized
 # distillation). On the official five folds, one teacher a fold (those of egs/esc10/audio_event, trained there if they
 # are not), students over three seeds, beside the three baselines: quantization after training, quantization-aware
 # training without a teacher, distillation without quantization.

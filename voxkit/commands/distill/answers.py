@@ -20,8 +20,10 @@ SPEC = "answers.json"
 class Answers:
     """Logits of the teacher for each example of each view.
 
-    A view's answers are written when all of them are there; a run that stops before asks the teacher again. Under
-    several processes each sees a part of the examples, so that they are kept in memory only.
+    A view's answers are in memory while it is gone through (of a CTC model these are four bytes a frame and unit), and
+    written when all of them are there; a run that stops before asks the teacher again. Under several processes each
+    sees a part of the examples, so that they are kept in memory only. An utterance is padded as its batch is, so that a
+    CTC teacher's answers from another run differ by rounding.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -38,7 +40,8 @@ class Answers:
         """
         wanted = json.loads(json.dumps(spec))
         file = folder / SPEC
-        if file.exists():
+        strange = folder.exists() and [path for path in folder.iterdir() if not path.name.startswith(f".{SPEC}.")]
+        if file.exists():  # after looking at the folder: a run beside this one may have just made it
             try:
                 changed = diff(json.loads(file.read_text(encoding="utf-8")), wanted)
             except (OSError, ValueError) as error:
@@ -49,7 +52,7 @@ class Answers:
                     fix="choose another --cache",
                 )
             return cls(folder)
-        if folder.exists() and any(folder.iterdir()):
+        if strange:
             raise UserError(f"{folder}: holds other things than a teacher's answers", fix="choose another --cache")
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -86,6 +89,7 @@ class Answers:
         from safetensors.torch import load_file
 
         path = self._path(view)
+        self._views = {old: known for old, known in self._views.items() if not self._path(old).exists()}
         try:
             self._views[view] = load_file(path) if path.exists() else {}
         except SafetensorError as error:

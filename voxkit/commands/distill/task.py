@@ -14,6 +14,7 @@ from voxkit import bundle
 from voxkit.commands.distill.answers import Answers
 from voxkit.commands.distill.command import Distill, TeachingConfig
 from voxkit.config import Config, diff, to_dict
+from voxkit.data.clips import clip_files
 from voxkit.errors import UserError
 from voxkit.train.aware import AwareTask
 from voxkit.train.initial import start_from
@@ -115,7 +116,7 @@ class DistilledTask:
         else:
             self.teacher.to(student.logits.device)
             says = self.inner.decisions(self.inner.answers(self.teacher, batch.batch), batch.batch)
-            logits = says.logits.float()
+            logits = says.logits.float().to(student.logits.device)  # onnxruntime's are on the CPU
             if self.answers_of is not None and batch.view is not None:
                 self.answers_of.keep(batch.ids, batch.view, torch.split(logits, says.counts.tolist()))
         if logits.shape != student.logits.shape:
@@ -184,12 +185,12 @@ def make(settings: Distill[Any], folder: Path) -> DistilledTask | AwareTask:
         initial = start.model.state_dict()
     answers = None
     if settings.teaching.cache is not None:
-        answers = Answers.open(Path(settings.teaching.cache), _known_by(settings, inner))
         if inner.view(0) is None:
             raise UserError(
                 "--cache: every epoch has new inputs, so that no answer of the teacher is asked for twice",
                 fix="--set augment.views=N (classifiers), or no change of the audio (train-am: speeds=[1], volume=0)",
             )
+        answers = Answers.open(Path(settings.teaching.cache), _known_by(settings, inner))
     if settings.quantization is not None:
         inner_or_aware: Any = AwareTask(inner, settings.quantization, initial)
         return DistilledTask(inner_or_aware, teacher.model, settings.teaching, answers)
@@ -224,11 +225,15 @@ def _without(names: Sequence[str], others: Sequence[str]) -> list[str]:
 
 
 def _known_by(settings: Distill[Any], student: Teachable) -> dict[str, Any]:
-    """What the teacher's answers depend on."""
+    """What the teacher's answers depend on. Its arithmetic is the student's, so that this is a part of it."""
     config = to_dict(settings.student)
+    data, training = config["data"], config["train"]
+    dev = [str(file) for file in clip_files(data["dev"])] if data["dev"] else []
     return {
         "teacher": settings.digests[str(bundle.weights(Path(settings.teacher)))],
         "outputs": list(student.names()),
-        "data": config["data"]["digests"],
-        **{name: config[name] for name in ("features", "clip", "augment") if name in config},
+        "data": sorted(found for path, found in data["digests"].items() if path not in dev),
+        "precision": f"{training['precision']} on {training['device']}",
+        **{name: data[name] for name in ("label", "max_bad") if name in data},
+        **{name: config[name] for name in ("head", "features", "clip", "augment") if name in config},
     }

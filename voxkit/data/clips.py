@@ -97,9 +97,10 @@ def open_clips(
     paths = [Path(path)] if isinstance(path, str | Path) else list(path)
     name = ", ".join(map(str, paths))
     lines = _lines(paths, problems)
-    found, bad, total = check(lines, Requirements(segments=True))
+    total = len(lines) + len(problems)  # those that could not be opened are no lines
+    require_some(total, name)
+    found, bad, _ = check(lines, Requirements(segments=True))
     problems.extend(found)
-    require_some(total + len(problems), name)
     good = [line for line in lines if line.where not in bad and line.data is not None]
     key = "class" if all(map(is_folder_of_classes, paths)) else _field(good, label)
     clips = []

@@ -86,6 +86,8 @@ def run(request: Request, out: Path | None) -> None:
     Raises:
         UserError, DataError: no model or file there, or clips that cannot be used, all of them together.
     """
+    if Path("-") in request.inputs:
+        raise UserError("- is standard input, which is listened to as a stream", fix="give --stream, or name files")
     known = Known.of_bundle(request.model, request.system)
     detects = _are_long(request.inputs, LONG * known.seconds) if request.detects is None else request.detects
     if not detects and request.plots:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from voxkit.decode.examination import SCORES, Examination, Known, clips_of, dige
 from voxkit.decode.labelling import read_thresholds, write_thresholds
 from voxkit.decode.listening import Listener, detections
 from voxkit.errors import UserError
-from voxkit.metrics.events import EventReport, ScoredRecording, SpottedRecording, operating_point, tallies
+from voxkit.metrics.events import Collars, EventReport, ScoredRecording, SpottedRecording, operating_point, tallies
 from voxkit.rundir import output, write_atomic
 
 KEYWORDS = "spoken_term"  # the room whose models are scored as a stream too
@@ -45,6 +46,7 @@ def run(examined: Examination, known: Known, out: Path | None) -> None:
         "background": list(examined.background),
         "thresholds": None if examined.thresholds is None else read_thresholds(examined.thresholds, known.classes),
         "tune": examined.tune,
+        "collar": examined.collar,
         "max_bad": examined.max_bad,
     }
     with output(out, examined.command, spec, resumable=False) as place:
@@ -94,7 +96,8 @@ class _Scoring:
             for clip, *both in zip(self.clips, references, self.found, strict=True)
         ]
         labels = [name for name in known.classes if name not in examined.background]
-        self.report = EventReport(scored, labels)
+        collars = Collars(examined.collar, examined.collar)
+        self.report = EventReport(scored, labels, collars)
 
     def _spotted(self, samples: Any, reference: Sequence[Event]) -> SpottedRecording:
         detector = self.detector
@@ -108,8 +111,9 @@ class _Scoring:
         """With the thresholds of the highest event F1; those of the config would go before them."""
         old = self.detector
         config = old.config.model_copy(update={"thresholds": {}})
+        match = partial(tallies, collars=Collars(self.examined.collar, self.examined.collar))
         found = events.tune(
-            heard, references, old.classifier.classes, old.hop, old.window, config, tallies,
+            heard, references, old.classifier.classes, old.hop, old.window, config, match,
             head=old.classifier.head, background=old.background,
         )  # fmt: skip
         return Detector(old.classifier, config, old.background, found)

@@ -34,6 +34,7 @@ class Examination:
     max_bad: float = 0.0
     detect: DetectConfig = field(default_factory=DetectConfig)
     background: tuple[str, ...] = ()
+    collar: float = 0.2  # how far off the onset of an event may be [s]
 
     @property
     def is_applied(self) -> bool:

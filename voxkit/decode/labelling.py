@@ -115,16 +115,23 @@ def labelled(cut: Mapping[str, Any], item: Prediction, predictions: Predictions,
         "predicted": (names[0] if names else None) if predictions.head == "single" else list(names),
         "posteriors": dict(zip(predictions.classes, item.scores, strict=True)),
     }
-    parts = list(leaves(changed))
-    supervisions = [one for _, some in parts for one in some]
-    if not supervisions and parts:
-        part: Any = parts[0][0]
+    supervisions = [one for _, some in leaves(changed) for one in some]
+    part = _first(changed)
+    if not supervisions and part is not None:
         whole = {"id": item.id, "start": 0.0, "duration": part["duration"], "channel": part["channel"]}
         whole["recording_id"] = (part.get("recording") or part)["id"]
         supervisions = part["supervisions"] = [whole]
     for supervision in supervisions:
         supervision["custom"] = {**(supervision.get("custom") or {}), **found}
     return changed
+
+
+def _first(cut: dict[str, Any]) -> dict[str, Any] | None:
+    """The cut itself or, if it is mixed, the first with audio of those that it is made of."""
+    if cut.get("type") == "MixedCut":
+        parts = (_first(track["cut"]) for track in cut["tracks"] if track.get("type") != "PaddingCut")
+        return next((part for part in parts if part is not None), None)
+    return cut if "channel" in cut else None
 
 
 def read_thresholds(path: Path, classes: Sequence[str]) -> dict[str, float]:

@@ -60,19 +60,19 @@ class Listener:
         self._sliding = SlidingWindow(classifier.length, step)
         hop = step / classifier.rate
         self._detector = KeywordDetector(classifier.classes, config, hop, background=background, thresholds=thresholds)
-        self._heard = 0  # samples of the stream
+        self.heard = 0  # samples of the stream so far
         self._begun = False
 
     def feed(self, samples: Samples) -> list[Detection]:
         """Take samples (N,) and give the detections that they complete; chunks of any length give the same ones."""
         found = [] if self._begun else self._take(np.zeros(self._half, np.float32))
         self._begun = True
-        self._heard += len(samples)
+        self.heard += len(samples)
         return found + self._take(samples)
 
     def finish(self) -> list[Detection]:
         """End the stream."""
-        if not self._heard:
+        if not self.heard:
             return []
         return self._take(np.zeros(self._half, np.float32))
 
@@ -83,7 +83,7 @@ class Listener:
             return []
         posteriors: Posteriors = self._classifier.windows(iter(windows))
         ends = (first + np.arange(len(windows))) * self._sliding.hop + self._sliding.size - self._half
-        return self._detector.feed(posteriors, np.minimum(ends, self._heard) / self._classifier.rate)
+        return self._detector.feed(posteriors, np.minimum(ends, self.heard) / self._classifier.rate)
 
 
 def detections(listener: Listener, chunks: Iterable[Samples]) -> Iterator[Detection]:
@@ -118,6 +118,8 @@ def run(request: Request, source: Source) -> None:
     try:
         for label, time, score in detections(listener, _chunks(source, classifier, request.detect)):
             print(f"{time:.3f}\t{label}\t{score:.3f}", flush=True)
+        if not listener.heard:
+            say("notice: the stream holds no samples")
     except KeyboardInterrupt:  # how one ends listening
         say("stopped: by Ctrl-C")
 

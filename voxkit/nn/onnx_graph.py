@@ -33,10 +33,10 @@ Method = Literal["minmax", "entropy", "percentile"]
 
 CONVOLUTIONS = ("Conv", "ConvTranspose")
 PRODUCTS = ("MatMul", "Gemm")
-RECURRENT = ("LSTM", "GRU", "RNN")
 # What lies between convolutions and is done on 8 bits there. Sigmoid and Softmax are not: scores would be tied.
+JOINS = ("Add", "Mul", "Concat")  # of which all inputs must be such
 BETWEEN = (
-    *("Relu", "LeakyRelu", "Clip", "MaxPool", "AveragePool", "GlobalAveragePool", "Add", "Mul", "Concat", "Pad"),
+    *("Relu", "LeakyRelu", "Clip", "MaxPool", "AveragePool", "GlobalAveragePool", *JOINS, "Pad"),
     *("Flatten", "Reshape", "Squeeze", "Unsqueeze", "Transpose"),
 )
 
@@ -228,10 +228,14 @@ def to_int8(
 ) -> None:
     """Quantize a graph to 8 bits, weights and activations, keeping its facts.
 
-    Batch normalization is folded first. Convolutions, and matrix products in models without recurrence and attention,
-    get uint8 activations with ranges from `calibration` and int8 weights, the pair that onnxruntime's x86 kernels are
-    fastest on. In models with either, matrix products and LSTMs get the ranges of activations while they run. GRUs,
-    for which there is no 8-bit kernel, stay float. Biases are 32-bit, and scores after a last product float.
+    Batch normalization is folded first. Convolutions and products with a weight get uint8 activations with ranges from
+    `calibration` and int8 weights, the pair that onnxruntime's x86 kernels are fastest on; what they say of one example
+    does not depend on the others of its batch. LSTMs get the ranges of activations while they run. Biases are 32-bit.
+
+    Float are what a product gives, such as scores; products of two activations and what else is in attention; and what
+    is between convolutions unless it comes from nothing else. So are residual streams that are normalised for each
+    layer: a few large values set their range, and 8 bits leave little of the rest (Bondarenko et al. 2021,
+    "Understanding and Overcoming the Challenges of Efficient Transformer Quantization"). GRUs have no 8-bit kernel.
 
     Args:
         source: written by `write`, float.
@@ -259,17 +263,17 @@ def to_int8(
         quant_pre_process(str(source), str(folded), skip_symbolic_shape=True)
         graph: Any = onnx.load(str(folded))
         kinds = {node.op_type for node in graph.graph.node}
-        while_running = bool(kinds & set(RECURRENT)) or _has_attention(graph)
-        products = () if while_running else PRODUCTS
-        if kinds & {*CONVOLUTIONS, *products}:
+        if kinds & {*CONVOLUTIONS, *PRODUCTS}:
+            excluded = _left_float(graph.graph)
+            onnx.save(graph, str(folded))  # with the names that it got
             reader = _Reader([one.name for one in graph.graph.input], facts, examples)
-            _static(folded, static, reader, (*CONVOLUTIONS, *products), per_channel, symmetric, method, seven)
+            _static(folded, static, reader, excluded, per_channel, symmetric, method, seven)
             folded = static
-        if while_running:
+        if "LSTM" in kinds:
             quantize_dynamic(
                 str(folded),
                 str(target),
-                op_types_to_quantize=[*PRODUCTS, "LSTM"],
+                op_types_to_quantize=["LSTM"],
                 per_channel=per_channel,
                 reduce_range=seven,
                 weight_type=QuantType.QInt8,
@@ -282,13 +286,13 @@ def _static(
     source: Path,
     target: Path,
     reader: _Reader,
-    kinds: Sequence[str],
+    excluded: Sequence[str],
     per_channel: bool,
     symmetric: bool,
     method: Method,
     seven: bool,
 ) -> None:
-    """Ranges of activations are found by calibration."""
+    """Ranges of activations are found by calibration; `excluded` nodes stay float."""
     from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
 
     ways = {
@@ -301,7 +305,8 @@ def _static(
         str(target),
         reader,
         quant_format=QuantFormat.QDQ,
-        op_types_to_quantize=[*kinds, *BETWEEN],
+        op_types_to_quantize=[*CONVOLUTIONS, *PRODUCTS, *BETWEEN],
+        nodes_to_exclude=list(excluded),
         per_channel=per_channel,
         reduce_range=seven,
         activation_type=QuantType.QUInt8,
@@ -331,12 +336,20 @@ class _Reader:
         return {name: array for name, array in zip(self.names, example, strict=True) if name in self.used}
 
 
-def _has_attention(graph: Any) -> bool:
-    """Whether a matrix product has two factors that are computed."""
-    constant = {one.name for one in graph.graph.initializer}
-    constant |= {name for node in graph.graph.node if node.op_type == "Constant" for name in node.output}
-    products = [node for node in graph.graph.node if node.op_type in PRODUCTS]
-    return any(not constant & set(node.input[:2]) for node in products)
+def _left_float(graph: Any) -> list[str]:
+    """Products of two activations, and nodes between convolutions that get something else too; all nodes get names."""
+    constant = {one.name for one in graph.initializer}
+    constant |= {name for node in graph.node if node.op_type == "Constant" for name in node.output}
+    small: set[str] = set()  # in 8 bits: convolutions, and what comes of them alone
+    found = []
+    for number, node in enumerate(graph.node):  # each after those that it needs
+        node.name = node.name or f"{node.op_type}_{number}"
+        data = set(node.input if node.op_type in JOINS else node.input[:1]) - constant
+        if node.op_type in CONVOLUTIONS or (node.op_type in BETWEEN and data and data <= small):
+            small |= set(node.output)
+        elif node.op_type in BETWEEN or (node.op_type in PRODUCTS and not constant & set(node.input[:2])):
+            found.append(node.name)
+    return found
 
 
 def saturates(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:

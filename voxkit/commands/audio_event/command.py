@@ -73,7 +73,9 @@ Background = Annotated[
 ]
 Hop = Annotated[
     float | None,
-    typer.Option("--hop", help="From one window of a recording to the next [s]; --set hop.", show_default=False),
+    typer.Option(
+        "--hop", help="From one window of a recording to the next, in seconds; --set hop.", show_default=False
+    ),
 ]
 
 
@@ -164,7 +166,7 @@ def apply(
     ] = None,
     encoding: Annotated[str, typer.Option("--encoding", help="Of samples on stdin: s16le or f32le.")] = "s16le",
     rate: Annotated[
-        int | None, typer.Option("--rate", min=1, help="Of stdin [Hz]; else the model's.", show_default=False)
+        int | None, typer.Option("--rate", min=1, help="Of stdin, in Hz; else the model's.", show_default=False)
     ] = None,
     channels: Annotated[int, typer.Option("--channels", min=1, help="Of stdin; their mean is heard.")] = 1,
     label: Label = None,
@@ -234,6 +236,9 @@ def score(
         bool, typer.Option("--predictions", help="Pool results of score --out: the arguments are their folders.")
     ] = False,
     events: Annotated[bool, typer.Option("--events", help="Find classes in recordings that have their times.")] = False,
+    collar: Annotated[
+        float, typer.Option("--collar", min=0, help="How far off the onset and end of an event may be, in seconds.")
+    ] = 0.2,
     tune: Annotated[
         bool, typer.Option("--tune", help="Find the best thresholds for TEST (a dev set): OUT/thresholds.yaml.")
     ] = False,
@@ -252,7 +257,8 @@ def score(
     clip mean average precision and F1. OUT gets scores.txt, score.json, by_class.txt, confusion.txt, predictions.jsonl
     and pictures. --by fold gives the accuracy of each fold too. A class that the model does not know is an error.
 
-    --predictions pools the folders of several runs on different clips, such as those of a cross-validation.
+    --predictions pools the folders of several runs on different clips, such as those of a cross-validation; --by says
+    what the runs are called, such as fold.
 
     --events: TEST has recordings with events as timed supervisions; prints F1 by event and by segment. With --tune
     each class gets the threshold of the highest F1, which `apply` and `score` take with --thresholds OUT.
@@ -278,7 +284,7 @@ def score(
         )
     examined = Examination(
         "audio_event", paths[0], paths[1], label, by, threshold, thresholds, tune, events, max_bad, settings,
-        tuple(background or ()),
+        tuple(background or ()), collar,
     )  # fmt: skip
     run(examined, out)
 

@@ -6,13 +6,14 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from voxkit import bundle
+from voxkit.bundle import Bundle
 from voxkit.commands.decode.command import Decode
 from voxkit.config import from_mapping
 from voxkit.data.audio import Samples
@@ -96,9 +97,11 @@ class Recogniser:
         except RuntimeError as error:
             raise UserError(f"device {config.device}: {error}", fix="use -s device=cpu") from error
         self.config = config
-        model: Any = loaded.model
-        self.model = model
-        self.frame_shift = float(model.frame_shift)
+        if loaded.system != "train_am":
+            raise UserError(f"{exp}: a model of {loaded.system}, not of train-am", fix="give an acoustic model")
+        self.model = loaded.model
+        self.device = next(self.model.parameters(), torch.empty(0)).device  # ONNX graphs have none: the CPU
+        self.frame_shift = _frame_shift(loaded)
         self.extractor = Extractor(from_mapping(FeatureConfig, loaded.config["features"], str(loaded.path)))
         own = Lang.load(loaded.assets)
         self.lang = own if graph is None else Lang.load(graph)
@@ -141,7 +144,7 @@ class Recogniser:
         features, lengths = pad_features([self.extractor(array) for array in samples])
         marks.append(time.process_time())
         with torch.inference_mode():
-            output, frames = self.model(features.to(self.config.device), lengths.to(self.config.device))
+            output, frames = self.model(features.to(self.device), lengths.to(self.device))
         arrays = output.float().cpu().numpy()
         marks.append(time.process_time())
         found = [array[:count] for array, count in zip(arrays, frames.tolist(), strict=True)]
@@ -200,3 +203,11 @@ class Recogniser:
 
     def _seconds(self, frames: Iterable[float]) -> list[float]:
         return [round(float(frame) * self.frame_shift, 4) for frame in frames]
+
+
+def _frame_shift(loaded: Bundle) -> float:
+    """Seconds between two output frames of a model; by the config where it is a graph."""
+    known = getattr(loaded.model, "frame_shift", None)
+    if known is None:
+        known = loaded.config["features"]["frame_shift"] * loaded.config["model"]["subsampling"]
+    return float(known)

@@ -15,7 +15,6 @@ from typing import Any, TypeVar
 import yaml
 
 from voxkit import bundle
-from voxkit.bundle import WEIGHTS
 from voxkit.commands.decode import picture, results
 from voxkit.commands.decode.command import Decode
 from voxkit.commands.decode.material import Material, gather
@@ -81,7 +80,7 @@ class Job:
         """What decides the result."""
         return {
             "settings": to_dict(self.config),
-            "model": digest(self.bundle() / WEIGHTS),
+            "model": digest(bundle.weights(self.exp)),
             "graph": None if self.graph is None else digest(Lang.load(self.graph).graph),
             "inputs": {str(file.resolve()): digest(file) for file in self.files},
             "max_bad": self.max_bad,

@@ -268,10 +268,10 @@ def identity(path: Path) -> str:
     """A model, by its weights and tables."""
     files = [path / name for name in (*ONNX, FILE)]
     if not all(file.exists() for file in files):
-        from voxkit.bundle import ASSETS, WEIGHTS, locate
+        from voxkit.bundle import ASSETS, locate, weights
 
         folder = locate(path)
-        files = [folder / WEIGHTS, folder / ASSETS / FILE]
+        files = [weights(folder), folder / ASSETS / FILE]
     return hashlib.sha256("".join(map(digest, files)).encode()).hexdigest()
 
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from voxkit import __version__, bundle
-from voxkit.bundle import ASSETS, WEIGHTS
+from voxkit.bundle import ASSETS
 from voxkit.commands.g2p.model import G2pModel
 from voxkit.commands.g2p.onnx_scorer import AFTER, FORMAT, MEMORY, STATE, OnnxScorer
 from voxkit.commands.g2p.pronounce import ONNX
@@ -72,7 +72,10 @@ def run(model: Path, out: Path) -> None:
     folder = bundle.locate(model)
     if (system := read_config(folder).get("system")) != "g2p":
         raise UserError(f"{model}: a model of {system}, not of g2p", fix="give a folder of g2p train")
-    weights = digest(folder / WEIGHTS)
+    file = bundle.weights(folder)
+    if file.name == bundle.ONNX:
+        raise UserError(f"{model}: is an ONNX graph already", fix="give the bundle that it was made from")
+    weights = digest(file)
     spec = {"model": weights, "tables": digest(folder / ASSETS / FILE), "format": FORMAT}
     with output(out, "g2p export", spec, resumable=False) as place:
         if not place.done:

@@ -14,7 +14,6 @@ import numpy as np
 import torch
 
 from voxkit import bundle
-from voxkit.bundle import WEIGHTS
 from voxkit.commands.score_confidence.classify import log_odds
 from voxkit.commands.score_confidence.embedding import Reader
 from voxkit.commands.score_confidence.features import Floats
@@ -107,7 +106,7 @@ def run(exp: Path, decoded: Path, out: Path, num_jobs: int) -> None:
     model = bundle.locate(exp)
     normaliser = read_config(model)["config"].get("normaliser") or "none"
     spec = {
-        "model": digest(model / WEIGHTS),
+        "model": digest(bundle.weights(model)),
         "normaliser": normaliser,
         "decoded": str(decoded.resolve()),
         "hypotheses": digest(decoded / HYPOTHESES),

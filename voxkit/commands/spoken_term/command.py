@@ -183,7 +183,9 @@ Background = Annotated[
 ]
 Hop = Annotated[
     float | None,
-    typer.Option("--hop", help="From one window of a recording to the next [s]; --set hop.", show_default=False),
+    typer.Option(
+        "--hop", help="From one window of a recording to the next, in seconds; --set hop.", show_default=False
+    ),
 ]
 
 
@@ -272,7 +274,7 @@ def apply(
     ] = None,
     encoding: Annotated[str, typer.Option("--encoding", help="Of samples on stdin: s16le or f32le.")] = "s16le",
     rate: Annotated[
-        int | None, typer.Option("--rate", min=1, help="Of stdin [Hz]; else the model's.", show_default=False)
+        int | None, typer.Option("--rate", min=1, help="Of stdin, in Hz; else the model's.", show_default=False)
     ] = None,
     channels: Annotated[int, typer.Option("--channels", min=1, help="Of stdin; their mean is heard.")] = 1,
     label: Label = None,
@@ -343,6 +345,9 @@ def score(
         bool, typer.Option("--predictions", help="Pool results of score --out: the arguments are their folders.")
     ] = False,
     events: Annotated[bool, typer.Option("--events", help="Find words in recordings that have their times.")] = False,
+    collar: Annotated[
+        float, typer.Option("--collar", min=0, help="How far off the onset and end of an event may be, in seconds.")
+    ] = 0.2,
     tune: Annotated[
         bool, typer.Option("--tune", help="Find the best thresholds for TEST (a dev set): OUT/thresholds.yaml.")
     ] = False,
@@ -361,7 +366,8 @@ def score(
     by_class.txt, confusion.txt, predictions.jsonl and pictures. --by speaker gives the accuracy of each speaker too. A
     word that the model does not know is an error.
 
-    --predictions pools the folders of several runs on different clips, such as those of a cross-validation.
+    --predictions pools the folders of several runs on different clips, such as those of a cross-validation; --by says
+    what the runs are called, such as fold.
 
     --events: TEST has recordings with words as timed supervisions; prints F1 by event and by segment, and the share of
     words that a stream would miss (`%FRR`) at its false alarms an hour. With --tune each word gets the threshold of
@@ -388,7 +394,7 @@ def score(
         )
     examined = Examination(
         "spoken_term", paths[0], paths[1], label, by, threshold, thresholds, tune, events, max_bad, settings,
-        tuple(background or ()),
+        tuple(background or ()), collar,
     )  # fmt: skip
     run(examined, out)
 

@@ -14,6 +14,7 @@ from voxkit.config import from_mapping
 from voxkit.data.lang import Lang
 from voxkit.nn.conformer import Conformer
 from voxkit.nn.masks import padding_mask
+from voxkit.nn.onnx_graph import Graph
 from voxkit.nn.recurrent import BiLstm
 from voxkit.nn.specaugment import SpecAugment
 from voxkit.nn.subsampling import ConvSubsampling
@@ -85,3 +86,21 @@ def build(config: TrainAm, vocabulary: int) -> AcousticModel:
 
     extractor = Extractor(config.features)
     return AcousticModel(config.model, extractor.dim, vocabulary, config.features.frame_shift)
+
+
+def graph(model: AcousticModel) -> Graph:
+    """What an exported model takes and gives: features (B, T, F) and lengths (B,); log_probs (B, T', V) and theirs."""
+    random = torch.Generator().manual_seed(0)
+    frames = 20 * model.config.subsampling
+    noise = torch.randn(2, frames, len(model.mean), generator=random)
+    return Graph(
+        {"features": model.mean.cpu() + model.deviation.cpu() * noise, "lengths": torch.tensor([frames, frames // 2])},
+        ["log_probs", "log_prob_lengths"],
+        {
+            "features": {0: "utterances", 1: "frames"},
+            "lengths": {0: "utterances"},
+            "log_probs": {0: "utterances", 1: "output_frames"},
+            "log_prob_lengths": {0: "utterances"},
+        },
+        {"lengths": "frames"},
+    )

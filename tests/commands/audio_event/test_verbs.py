@@ -1,0 +1,281 @@
+"""`audio-event apply`, `score` and `export` on a model of tones."""
+
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+import yaml
+
+from tests.commands.audio_event import made_model
+from tests.decode import tones
+from voxkit import bundle
+from voxkit.commands.audio_event.command import apply, export, score
+from voxkit.config import to_dict
+from voxkit.data.audio import load, resample
+from voxkit.data.clips import open_clips
+from voxkit.data.detect_config import DetectConfig
+from voxkit.data.feature_config import FeatureConfig
+from voxkit.data.manifests import check_cuts, open_cuts, write_cuts
+from voxkit.decode.classifier import Classifier
+from voxkit.decode.listening import Listener, detections
+from voxkit.decode.predictions import Predictions
+from voxkit.errors import DataError, UserError
+from voxkit.onnx_session import facts_of, open_session
+
+SCENE = (("low", 1.0), ("high", 1.0), ("low", 1.0))
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with `tones`, the models `single` and `multi`, and a recording with its events."""
+    folder = tmp_path_factory.mktemp("place")
+    data = tones.write(folder / "tones", 4)
+    made_model.make(data, folder / "single")
+    made_model.make(data, folder / "multi", "head=multi", "train.epochs=12")
+    samples = tones.scene(*SCENE)
+    soundfile.write(folder / "scene.wav", samples, tones.RATE)
+    ((clip),) = open_clips(folder / "scene.wav", "auto", "multi", 0.02, need_labels=False)
+    said = [
+        {"id": f"s{n}", "recording_id": "scene", "start": float(n), "duration": 1.0, "channel": 0,
+         "custom": {"event": name}}
+        for n, (name, _) in enumerate(SCENE)
+    ]  # fmt: skip
+    write_cuts([{**clip.cut, "supervisions": said}], folder / "scene.jsonl.gz")
+    return folder
+
+
+def lines(folder: Path, name: str = "cuts.jsonl.gz") -> list[dict[str, Any]]:
+    with gzip.open(folder / name) as file:
+        return [json.loads(line) for line in file]
+
+
+def test_clips_are_labelled_on_standard_output(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    apply(place / "single", [place / "tones"])
+    rows = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
+    assert [(row[0].partition("/")[0], float(row[2]) > 0.4) for row in rows] == [(row[1], True) for row in rows]
+    apply(place / "single", [place / "tones" / "low" / "0.wav"], top=2)
+    rows = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
+    assert [row[0] for row in rows] == ["0", "0"]
+    assert rows[0][1] == "low"
+    apply(place / "single", [place / "tones"], threshold=1.0)
+    assert {line.split("\t")[1] for line in capsys.readouterr().out.splitlines()} == {"-"}
+
+
+def test_labelled_manifests_are_sound_and_can_be_scored(
+    place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "applied"
+    apply(place / "single", [place / "tones"], out)
+    assert len(list(check_cuts(open_cuts(out), out))) == 12
+    for line in lines(out):
+        custom = line["supervisions"][0]["custom"]
+        assert custom["predicted"] == custom["class"] == line["id"].partition("/")[0]
+        assert sum(custom["posteriors"].values()) == pytest.approx(1, abs=1e-4)
+    before = (out / "predictions.jsonl").stat().st_mtime_ns
+    apply(place / "single", [place / "tones"], out)
+    assert (out / "predictions.jsonl").stat().st_mtime_ns == before
+    with pytest.raises(UserError, match="made with other settings"):
+        apply(place / "single", [place / "tones"], out, threshold=0.9)
+    capsys.readouterr()
+    score([out, place / "tones"])
+    from_applied = capsys.readouterr().out
+    score([place / "single", place / "tones"])
+    from_model = capsys.readouterr().out
+    assert from_applied.replace(str(out), "X") == from_model.replace(str(place / "single"), "X")
+    assert "%ACC 100.00 [ 12 / 12" in from_model
+
+
+def test_scores_are_written(place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "test"
+    score([place / "single", place / "tones"], out, by="class")
+    told = capsys.readouterr().out
+    assert told == (out / "scores.txt").read_text()
+    assert f"%ACC 100.00 [ mean over 3 classs, lowest 100.00, highest 100.00 ] {out}\n" in told
+    names = {"by_class.txt", "by_group.txt", "confusion.png", "det.png", "score.json", "predictions.jsonl"}
+    assert names <= {path.name for path in out.iterdir()}
+    assert Predictions.read(out).classes == tuple(sorted(tones.TONES))
+    score([place / "single", place / "tones"], out, by="class")
+    assert capsys.readouterr().out == told
+
+
+def test_runs_are_pooled(place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name, other in (("one", 0), ("two", 1)):
+        cuts = [cut for n, cut in enumerate(open_cuts_of(place / "tones")) if n % 2 == other]
+        write_cuts(cuts, tmp_path / f"{name}.jsonl")
+        score([place / "single", tmp_path / f"{name}.jsonl"], tmp_path / name / "test")
+    folders = [tmp_path / name / "test" for name in ("one", "two")]
+    capsys.readouterr()
+    score(folders, tmp_path / "pool", predictions=True, by="fold")
+    told = capsys.readouterr().out
+    assert "%ACC 100.00 [ 12 / 12" in told
+    assert "mean over 2 folds" in told
+    assert {item.group for item in Predictions.read(tmp_path / "pool").items} == {"one", "two"}
+    score(folders, predictions=True)
+    assert "mean over 2 runs" in capsys.readouterr().out
+
+
+def open_cuts_of(folder: Path) -> list[Any]:
+    return [clip.cut for clip in open_clips(folder, "auto", "single", 0.02)]
+
+
+def test_several_classes_are_told_by_thresholds(
+    place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "tuned"
+    score([place / "multi", place / "tones"], out, tune=True)
+    assert "%F1 " in capsys.readouterr().out
+    found = yaml.safe_load((out / "thresholds.yaml").read_text())
+    assert set(found) == set(tones.TONES)
+    assert all(0 < value <= 1 for value in found.values())
+    score([place / "multi", place / "tones"], thresholds=out)
+    assert "%F1 100.00" in capsys.readouterr().out
+    apply(place / "multi", [place / "tones"], tmp_path / "applied", thresholds=out / "thresholds.yaml")
+    for line in lines(tmp_path / "applied"):
+        custom = line["supervisions"][0]["custom"]
+        assert custom["predicted"] == [custom["class"]]
+
+
+def test_long_recordings_become_events(place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "events"
+    apply(place / "single", [place / "scene.wav"], out, plot=["scene"], set_=["smoothing=0"])
+    rows = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
+    assert [row[2] for row in rows] == ["low", "high", "low"]
+    assert [float(row[0]) for row in rows] == pytest.approx([0, 1, 2], abs=0.3)
+    assert (out / "plots" / "scene.png").exists()
+    assert len(lines(out, "supervisions.jsonl.gz")) == 3
+    apply(place / "single", [place / "scene.wav"], out, plot=["scene"], set_=["smoothing=0"])
+    assert [line.split("\t")[2] for line in capsys.readouterr().out.splitlines()] == ["low", "high", "low"]
+    apply(place / "single", [place / "scene.wav"], detect=False)
+    assert len(capsys.readouterr().out.splitlines()) == 1
+    apply(place / "single", [place / "scene.wav"], background=["low"], set_=["smoothing=0"])
+    assert [line.split("\t")[2] for line in capsys.readouterr().out.splitlines()] == ["high"]
+
+
+def test_events_are_scored_and_tuned(place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    score([place / "single", place / "scene.jsonl.gz"], tmp_path / "x", events=True, collar=0.3, set_=["smoothing=0"])
+    assert "%F1 100.00 [ precision 100.00, recall 100.00, 3 of 3 events" in capsys.readouterr().out
+    assert {"score.json", "by_class.tsv", "events.tsv"} <= {path.name for path in (tmp_path / "x").iterdir()}
+    score([place / "single", place / "scene.jsonl.gz"], tmp_path / "y", events=True, collar=0.3, tune=True)
+    assert set(yaml.safe_load((tmp_path / "y" / "thresholds.yaml").read_text())) == set(tones.TONES)
+    capsys.readouterr()
+    score([place / "single", place / "scene.jsonl.gz"], events=True, collar=0.3, background=["low"])
+    assert "1 of 1 events" in capsys.readouterr().out
+    with pytest.raises(UserError, match="--events does not go with --by"):
+        score([place / "single", place / "scene.jsonl.gz"], events=True, by="fold")
+
+
+def test_a_stream_is_reported(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    apply(place / "single", [place / "scene.wav"], stream=True, background=["low"], set_=["smoothing=0.1"])
+    rows = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
+    classifier = Classifier.load(place / "single", "audio_event")
+    listener = Listener(classifier, DetectConfig(smoothing=0.1), ["low"])
+    wanted = list(detections(listener, [load(place / "scene.wav")]))
+    assert rows == [[f"{time:.3f}", label, f"{score:.3f}"] for label, time, score in wanted]
+    assert "high" in {row[1] for row in rows} <= {"high", "mid"}
+
+
+def test_the_exported_graph_says_the_same(place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "onnx"
+    export(place / "single", out)
+    facts = json.loads((out / "model.json").read_text())
+    loaded = bundle.load(place / "single")
+    assert facts["classes"] == sorted(tones.TONES)
+    assert facts["features"] == to_dict(FeatureConfig(**loaded.config["features"]))
+    assert facts["window"] == {"samples": 4000, "sampling_rate": tones.RATE}
+    written = facts_of(open_session(out / "model.onnx"))
+    assert {name: written[name] for name in ("head", "posteriors", "bits")} == {
+        "head": "single", "posteriors": "softmax of the logits", "bits": "32",
+    }  # fmt: skip
+    assert json.loads(written["classes"]) == facts["classes"]
+    capsys.readouterr()
+    score([place / "single", place / "tones"])
+    torch = capsys.readouterr().out.replace(str(place / "single"), "X")
+    score([out, place / "tones"])
+    assert capsys.readouterr().out.replace(str(out), "X") == torch
+    with pytest.raises(UserError, match="is an ONNX graph already"):
+        export(out, tmp_path / "again")
+
+
+def test_eight_bits_are_smaller_and_still_right(
+    place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    export(place / "single", tmp_path / "float", thresholds=None)
+    export(place / "single", tmp_path / "int8", int8=True, calibrate=place / "tones")
+    assert "8 bits: logits differ" in capsys.readouterr().err
+    assert json.loads((tmp_path / "int8" / "model.json").read_text())["bits"] == "8"
+    score([tmp_path / "int8", place / "tones"])
+    assert "%ACC 100.00" in capsys.readouterr().out
+    with pytest.raises(UserError, match="go together"):
+        export(place / "single", tmp_path / "x", int8=True)
+
+
+def test_what_does_not_go_is_told(place: Path, tmp_path: Path) -> None:
+    single, clips = place / "single", place / "tones"
+    cases: list[tuple[str, Any]] = [
+        ("needs a model", lambda: apply()),
+        ("needs clips or audio", lambda: apply(single)),
+        ("not 1 paths", lambda: score([single])),
+        ("no such manifest", lambda: apply(single, [tmp_path / "none.jsonl"])),
+        ("missing file: 1", lambda: apply(single, [tmp_path / "none.wav"])),
+        ("holds no trained model", lambda: apply(clips, [clips])),
+        ("give --stream", lambda: apply(single, [Path("-")])),
+        ("--plot writes a picture", lambda: apply(single, [place / "scene.wav"], plot=["scene"])),
+        ("these are clips", lambda: apply(single, [clips], plot=["x"])),
+        ("--top is for clips", lambda: apply(single, [place / "scene.wav"], top=1)),
+        ("leave out --threshold", lambda: score([single, clips], threshold=0.5)),
+        ("--tune writes a file", lambda: score([single, clips], tune=True)),
+        ("12 of 12 clips have no fold", lambda: score([single, clips], by="fold")),
+        ("holds no predictions.jsonl", lambda: score([single], predictions=True)),
+        ("does not know: whistle", lambda: apply(single, [place / "scene.wav"], background=["whistle"])),
+    ]
+    for told, call in cases:
+        with pytest.raises(UserError) as caught:
+            call()
+        assert told in str(caught.value)
+
+
+def test_unknown_classes_are_an_error_unless_tolerated(
+    place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    strange = tones.write(tmp_path / "tones", 1)
+    (strange / "low").rename(strange / "whistle")
+    with pytest.raises(DataError, match=r"unknown class: 1[\s\S]*whistle"):
+        score([place / "single", strange])
+    score([place / "single", strange], tmp_path / "out", max_bad=0.4)
+    assert "2 / 2" in capsys.readouterr().out
+    assert "whistle" in (tmp_path / "out" / "rejected.jsonl").read_text()
+    apply(place / "single", [strange])  # what it is called does not matter there
+    assert len(capsys.readouterr().out.splitlines()) == 3
+
+
+def test_models_of_other_rooms_are_refused(place: Path, tmp_path: Path) -> None:
+    from voxkit.commands.spoken_term.command import apply as tell
+    from voxkit.commands.spoken_term.command import score as examine
+
+    with pytest.raises(UserError, match="a model of audio_event, not of spoken_term"):
+        tell(place / "single", [place / "tones"])
+    with pytest.raises(UserError, match="a model of audio_event, not of spoken_term"):
+        examine([place / "single", place / "tones"])
+
+
+def test_stereo_and_other_rates_are_averaged_and_resampled(
+    place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    samples = tones.tone("mid", 0.5, rate=16000)
+    left = 0.1 * np.cos(np.arange(len(samples)))
+    soundfile.write(tmp_path / "stereo.wav", np.stack([samples + left, samples - left], 1), 16000, subtype="FLOAT")
+    soundfile.write(tmp_path / "mono.wav", resample(samples, 16000, tones.RATE), tones.RATE, subtype="FLOAT")
+    apply(place / "single", [tmp_path / "mono.wav", tmp_path / "stereo.wav"], top=3)
+    rows = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
+    assert [row[1] for row in rows[:3]] == [row[1] for row in rows[3:]]
+    assert [float(row[2]) for row in rows[:3]] == pytest.approx([float(row[2]) for row in rows[3:]], abs=0.002)
+
+
+def test_print_config(capsys: pytest.CaptureFixture[str]) -> None:
+    apply(hop=0.25, threshold=0.75, print_config=True)
+    printed = yaml.safe_load(capsys.readouterr().out)
+    assert DetectConfig(**printed) == DetectConfig(hop=0.25, threshold=0.75)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 
 from voxkit.nn.conformer import Conformer
 from voxkit.nn.masks import padding_mask
+from voxkit.nn.onnx_graph import Graph, write
 from voxkit.nn.recurrent import BiLstm
 from voxkit.nn.specaugment import SpecAugment
 from voxkit.nn.subsampling import ConvSubsampling
 from voxkit.nn.tdnn import Tdnn
+from voxkit.onnx_model import OnnxModel
 
 
 def test_padding_mask_marks_valid_frames() -> None:
@@ -26,6 +30,25 @@ def test_padding_does_not_reach_valid_frames(encoder: torch.nn.Module) -> None:
     short = encoder(x, torch.tensor([7]))
     long = encoder(padded, torch.tensor([7]))
     assert torch.allclose(short, long[:, :7], atol=1e-5)
+
+
+@pytest.mark.parametrize("encoder", [Tdnn(16, 5, (1, 2), 0.0), BiLstm(16, 2, 0.0), Conformer(16, 2, 2, 5, 0.0)])
+def test_an_exported_encoder_says_the_same_of_any_lengths(encoder: torch.nn.Module, tmp_path: Path) -> None:
+    for parameter in encoder.eval().parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    axes = {0: "batch", 1: "frames"}
+    example = {"x": torch.randn(2, 12, 16), "lengths": torch.tensor([12, 5])}
+    write(encoder, Graph(example, ["y"], {"x": axes, "lengths": {0: "batch"}, "y": axes}), tmp_path / "m.onnx", {})
+    graph = OnnxModel(tmp_path / "m.onnx")
+    for lengths in ([1], [12], [30], [4, 9, 2], [7, 7], [1, 33]):
+        counts = torch.tensor(lengths)
+        x = torch.randn(len(counts), max(lengths), 16)
+        valid = padding_mask(counts, max(lengths))
+        with torch.inference_mode():
+            expected, found = encoder(x, counts)[valid], graph(x, counts)[valid]
+            assert torch.allclose(expected, found, atol=1e-4)
+            longer = torch.cat([x, torch.full((len(counts), 5, 16), 9.0)], dim=1)
+            assert torch.allclose(expected, graph(longer, counts)[:, : max(lengths)][valid], atol=1e-4)
 
 
 @pytest.mark.parametrize("factor", [1, 2, 3, 4])

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from torch import Tensor, nn
 
-from voxkit.bundle import misfits
+from voxkit.bundle import ONNX, Bundle, misfits
 from voxkit.errors import UserError
 
 
@@ -25,3 +25,17 @@ def start_from(model: nn.Module, initial: Mapping[str, Tensor] | None) -> None:
             fix="start from a model of the same configuration and classes, or from scratch",
         )
     model.load_state_dict(dict(initial), strict=True)
+
+
+def weights_of(found: Bundle) -> Mapping[str, Tensor]:
+    """The weights of a loaded model, to start from.
+
+    Raises:
+        UserError: it is a graph for onnxruntime, whose weights are not there as such.
+    """
+    if (found.path / ONNX).exists():
+        raise UserError(
+            f"{found.path}: a graph for onnxruntime, which nothing can be trained from",
+            fix="give the model that it was made from",
+        )
+    return found.model.state_dict()

@@ -3,8 +3,8 @@
 # The corpus is looked for in $VOXKIT_DATA/an4 and otherwise fetched from its repository. The scales of decoding
 # (conf/decode/an4.yaml) and all else were tuned on speakers held out of the training part, as tune.sh does. Side by
 # side: with the dictionary, and with pronunciations of its words by g2p, which has not seen them and learns from
-# CMUdict (in $VOXKIT_DATA/cmudict, otherwise fetched from its repository). Last, the acoustic model in 8 and in 4 bits.
-extras=
+# CMUdict (in $VOXKIT_DATA/cmudict, otherwise fetched from its repository). Last, the acoustic model in 8 and 4 bits.
+extras=export
 . "$(dirname "${BASH_SOURCE[0]}")/../../../tools/recipe.sh"
 
 an4=$data/an4 lang=$exp/lang
@@ -83,23 +83,26 @@ if stage 7 "Decode with pronunciations that it gives"; then
     done
 fi
 
-if stage 8 "Store the acoustic model in 8 and in 4 bits"; then
+if stage 8 "Store the acoustic model in 8 and in 4 bits, and run it in int8"; then
     for seed in $seeds; do
-        for bits in 8 4; do
-            voxkit quantize "$exp/seed$seed/am" --bits $bits --per channel --range mse --out "$exp/seed$seed/am_${bits}bit"
-            voxkit decode "$exp/seed$seed/am_${bits}bit" "$an4/cuts_test.jsonl.gz" --graph "$lang" \
-                --out "$exp/seed$seed/decode_${bits}bit" "${decode[@]}"
+        folder=$exp/seed$seed
+        voxkit quantize "$folder/am" --bits 8 --per channel --range mse --out "$folder/am_8bit"
+        voxkit quantize "$folder/am" --bits 4 --per channel --range mse --out "$folder/am_4bit"
+        voxkit quantize "$folder/am" --int8 --per channel --calibrate "$an4/cuts_train.jsonl.gz" --out "$folder/am_int8" \
+            --report
+        for kind in 8bit 4bit int8; do
+            voxkit decode "$folder/am_$kind" "$an4/cuts_test.jsonl.gz" --graph "$lang" --out "$folder/decode_$kind" \
+                "${decode[@]}"
         done
     done
     first=$exp/seed${seeds%% *}
     printf 'acoustic model\tfile [bytes]\tWER\n' >"$results/8_bits.tsv"
-    for kind in am/decode am_8bit/decode_8bit am_4bit/decode_4bit; do
-        size=$(stat -c %s "$first/${kind%/*}/bundle/model.safetensors")
-        printf '%s\t%s\t%s\n' "${kind%/*}" "$size" "$(grep -m 1 -o '%WER [0-9.]* \[[^]]*\]' "$first/${kind#*/}/scores.txt")" \
-            >>"$results/8_bits.tsv"
+    for kind in "" _8bit _4bit _int8; do
+        wer=$(grep -m 1 -o '%WER [0-9.]* \[[^]]*\]' "$first/decode$kind/scores.txt")
+        printf '%s\t%s\t%s\n' "am$kind" "$(stat -c %s "$first/am$kind/bundle"/model.*)" "$wer" >>"$results/8_bits.tsv"
     done
 fi
 
 finish $(for seed in $seeds; do
-    for how in decode decode_g2p4 decode_g2p1 mbr decode_8bit decode_4bit; do echo "$exp/seed$seed/$how/scores.txt"; done
+    for how in decode decode_g2p4 decode_g2p1 mbr decode_8bit decode_4bit decode_int8; do echo "$exp/seed$seed/$how/scores.txt"; done
 done) "$exp/g2p_score/scores.txt"

@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
-# ESC-10 (environmental sounds): the official five folds, a network trained from scratch for each. Then long recordings
-# made of held-out clips, in which each sound is to be found with its times. The corpus is looked for in
-# $VOXKIT_DATA/esc10.
+# ESC-10 (environmental sounds): the official five folds, a network trained from scratch for each, on no other data. The
+# corpus is looked for in $VOXKIT_DATA/esc10.
 extras="export"
 . "$(dirname "${BASH_SOURCE[0]}")/../../../tools/recipe.sh"
 

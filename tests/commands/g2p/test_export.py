@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from tests.commands.g2p import small_model
+from voxkit import bundle
 from voxkit.commands.doctor import checks
 from voxkit.commands.g2p import export
 from voxkit.commands.g2p.onnx_scorer import OnnxScorer
@@ -135,3 +136,11 @@ def test_files_of_other_exports_are_refused(tmp_path: Path) -> None:
         Pronouncer.load([mixed])
     (mixed / "decoder.onnx").write_bytes(decoder)
     assert Pronouncer.load([mixed]).pronounce([("bad", "one")])[0]
+
+
+def test_a_bundle_with_a_graph_is_no_source(tmp_path: Path) -> None:
+    (tmp_path / "m.onnx").write_bytes(b"graph")
+    bundle.save_onnx(tmp_path / "q", "g2p", {}, tmp_path / "m.onnx")
+    with pytest.raises(UserError, match="is an ONNX graph already"):
+        export.run(tmp_path / "q", tmp_path / "out")
+    assert not (tmp_path / "out").exists()

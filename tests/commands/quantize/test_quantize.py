@@ -18,7 +18,8 @@ from tests.commands.train_am.test_initial import write_corpus, write_lang
 from voxkit import bundle
 from voxkit.commands.audio_event import model as audio_event_model
 from voxkit.commands.audio_event.command import train as train_audio_event
-from voxkit.commands.decode.command import decode
+from voxkit.commands.decode.command import Decode, decode
+from voxkit.commands.decode.recognise import Recogniser
 from voxkit.commands.g2p.command import apply as apply_g2p
 from voxkit.commands.quantize.command import quantize
 from voxkit.data.clips import load_classes
@@ -245,6 +246,28 @@ def test_a_quantized_acoustic_model_decodes(tmp_path: Path) -> None:
     sets = ["train.steps=2", "train.warmup=1", "train.tensorboard=false"]
     run(tmp_path / "am", out=tmp_path / "aware", bits=3, aware=True, train=dev, dev=dev, set_=sets)
     assert bundle.load(tmp_path / "aware").quantization == Quantization(bits=3)
+
+
+def test_an_acoustic_model_decodes_in_int8(tmp_path: Path, capsys: Any) -> None:
+    pytest.importorskip("onnxruntime")
+    write_lang(tmp_path / "lang", "LMH")
+    write_corpus(tmp_path, "loud", 0.3, 16)
+    train_acoustic(tmp_path, "am", "loud", "train.lr=5e-3", steps=60)
+    dev = tmp_path / "loud.jsonl.gz"
+    run(tmp_path / "am", out=tmp_path / "int8", int8=True, calibrate=dev, per="channel")
+    assert bundle.weights(tmp_path / "int8").name == "model.onnx"
+    full, small = (heard(tmp_path / name, dev, tmp_path / f"{name}_out") for name in ("am", "int8"))
+    assert len(set(full)) > 2, "the model has learnt to tell tones"
+    assert sum(a != b for a, b in zip(full, small, strict=True)) <= 1
+    shifts = [Recogniser(tmp_path / name, None, Decode()).frame_shift for name in ("am", "int8")]
+    assert shifts[0] == shifts[1] > 0
+    decode(tmp_path / "int8", [dev], out=tmp_path / "jobs", method="greedy", num_jobs=2)
+    assert [cut.supervisions[0].text for cut in open_cuts(tmp_path / "jobs" / "hypotheses.jsonl.gz")] == small
+
+
+def test_only_acoustic_models_decode(listener: Path) -> None:
+    with pytest.raises(UserError, match="a model of audio_event, not of train-am"):
+        Recogniser(listener, None, Decode())
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from voxkit.config import Config, diff, to_dict
 from voxkit.data.clips import clip_files
 from voxkit.errors import UserError
 from voxkit.train.aware import AwareTask
-from voxkit.train.initial import start_from
+from voxkit.train.initial import start_from, weights_of
 from voxkit.train.numerics import to_device
 from voxkit.train.task import Batches, Loss, Score
 from voxkit.train.teaching import Decisions, Teachable
@@ -181,8 +181,7 @@ def make(settings: Distill[Any], folder: Path) -> DistilledTask | AwareTask:
     _agree(settings, teacher, inner)
     initial = None
     if settings.init is not None:
-        start = bundle.load(Path(settings.init))
-        initial = start.model.state_dict()
+        initial = weights_of(bundle.load(Path(settings.init)))
     answers = None
     if settings.teaching.cache is not None:
         if inner.view(0) is None:

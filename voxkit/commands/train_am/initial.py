@@ -16,6 +16,7 @@ from voxkit.config import diff, from_mapping, to_dict
 from voxkit.data.lang import Lang
 from voxkit.errors import UserError
 from voxkit.progress import say
+from voxkit.train.initial import weights_of
 
 OUTPUT = ("output.weight", "output.bias")  # one row for each unit
 SHOWN = 8  # names of units in a message
@@ -47,7 +48,7 @@ class Initial:
                 f"--init {path}: its model is not of the kind that is to be trained\n  " + "\n  ".join(changed),
                 fix=f"take the model: and features: sections of {found.path / 'config.yaml'}, or another --init",
             )
-        return cls(path, found.model.state_dict(), Lang.load(found.assets).tokens)
+        return cls(path, weights_of(found), Lang.load(found.assets).tokens)
 
     def put_into(self, model: AcousticModel, tokens: Sequence[str]) -> None:
         """Copy all weights; of the output layer those of the units that both models have, by name.

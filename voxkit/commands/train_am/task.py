@@ -162,7 +162,7 @@ class AcousticTask:
         self, model: nn.Module, examples: Sequence[Example]
     ) -> Iterator[tuple[list[Example], list[NDArray[np.float32]]]]:
         """The examples batch by batch, with the log posteriors (T', V) of each."""
-        device = next(model.parameters()).device
+        device = next((weight.device for weight in model.parameters()), torch.device("cpu"))  # a graph has none
         durations = [example.cut.duration for example in examples]
         limit = max(self.config.batch.max_duration, *durations)
         for indices in plan(durations, limit, self.config.batch.max_cuts, shuffle=False):

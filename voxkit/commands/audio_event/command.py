@@ -37,17 +37,39 @@ class ModelConfig(Config):
         return self
 
 
+class SoundFeatures(FeatureConfig):
+    """Log-mel energies in frames twice as long as for speech."""
+
+    num_mels: int = Field(64, ge=4, le=512, description="mel channels of fbank and mfcc; Kaldi's MFCC has 23")
+    frame_length: float = Field(0.04, gt=0, le=1, description="width of the analysis window [s]")
+    frame_shift: float = Field(0.02, gt=0, le=1, description="from one frame to the next, whole samples [s]")
+    preemphasis: float = Field(0.0, ge=0, le=1, description="x[n] - c x[n-1]; 0 is off")
+    high_freq: float = Field(0.0, description="upper edge [Hz]; zero or negative counts from half the sampling rate")
+
+
+class SoundAugment(ClipAugmentConfig):
+    """What happens to the audio of a training clip: half of them have another one mixed in."""
+
+    mix: float = Field(
+        0.5, ge=0, le=1, description="share of the clips that another one is mixed into, labels too (between-class)"
+    )
+
+
+class SoundMasks(SpecAugmentConfig):
+    """Masks on the normalised features, in training only."""
+
+    frequency_width: int = Field(8, ge=0, le=80, description="largest block [channels]")
+    time_width: int = Field(25, ge=0, description="largest time mask [frames]")
+    warp: float = Field(0.0, ge=0, le=0.3, description="largest relative stretch of the frequency axis")
+
+
 class AudioEvent(ClassifierConfig):
     """Everything that `audio-event train` can be told."""
 
     model: ModelConfig = ModelConfig()
-    features: FeatureConfig = FeatureConfig(
-        num_mels=64, frame_length=0.04, frame_shift=0.02, preemphasis=0.0, high_freq=0.0
-    )
-    augment: ClipAugmentConfig = ClipAugmentConfig(mix=0.5)
-    spec_augment: SpecAugmentConfig = SpecAugmentConfig(
-        frequency_masks=2, frequency_width=8, time_share=0.2, time_width=25, warp=0.0
-    )
+    features: SoundFeatures = SoundFeatures()
+    augment: SoundAugment = SoundAugment()
+    spec_augment: SoundMasks = SoundMasks()
 
 
 CONFIG = AudioEvent

@@ -7,8 +7,8 @@ extras="export"
 default_seeds="0 1 2"
 . "$(dirname "${BASH_SOURCE[0]}")/../../../tools/recipe.sh"
 
-folds="1 2 3 4 5" student=(--config "$root/conf/audio_event/esc10_student.yaml") more=(--set train.epochs=10 --set train.lr=1e-3)
-scheme=(--bits 3 --per channel) teaching=(--hard-weight 0.1 --temperature 1)
+folds="1 2 3 4 5" student=(--config "$root/conf/audio_event/esc10_student.yaml") more=(--set train.epochs=8 --set train.lr=1e-3)
+scheme=(--bits 3 --per channel) teaching=(--hard-weight 0.1 --temperature 2)
 if [ $smoke = yes ]; then
     folds="1 2" student=(--config "$root/conf/audio_event/tiny.yaml" --set train.steps=4 --set augment.views=2) more=()
 fi

@@ -1,5 +1,6 @@
 """Reading audio, and saying what is wrong with it."""
 
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -39,10 +40,56 @@ def test_reads_a_part_of_a_channel(tmp_path: Path) -> None:
 
 def test_several_channels_are_averaged_with_a_notice(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     soundfile.write(tmp_path / "a.wav", np.stack([noise(), 0 * noise()], axis=1), RATE, subtype="FLOAT")
+    audio.notice_once.cache_clear()
     samples = audio.load(tmp_path / "a.wav")
     np.testing.assert_allclose(samples, noise() / 2, atol=1e-7)
     assert "2 channels" in capsys.readouterr().err
     np.testing.assert_array_equal(audio.load(tmp_path / "a.wav", channel=0), noise())
+
+
+def test_the_notice_about_channels_comes_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from lhotse import Recording
+
+    audio.notice_once.cache_clear()
+    for name in ("a", "b"):
+        soundfile.write(tmp_path / f"{name}.wav", np.stack([noise(), noise()], axis=1), RATE)
+        audio.load(tmp_path / f"{name}.wav")
+        audio.load(Recording.from_file(tmp_path / f"{name}.wav").to_cut())
+    assert capsys.readouterr().err.count("2 channels") == 1
+
+
+@pytest.mark.parametrize(("name", "channels"), [("a.wav", 1), ("a.flac", 2), ("a.ogg", 1)])
+def test_blocks_are_the_whole_in_parts(tmp_path: Path, name: str, channels: int) -> None:
+    soundfile.write(tmp_path / name, np.stack([noise(), 0 * noise()][:channels], axis=1), RATE)
+    parts = list(audio.blocks(tmp_path / name, 7000))
+    assert {len(part) for part in parts[:-1]} == {7000}
+    np.testing.assert_array_equal(np.concatenate(parts), audio.load(tmp_path / name))
+
+
+def test_blocks_take_no_more_memory_for_a_longer_file(tmp_path: Path) -> None:
+    with soundfile.SoundFile(tmp_path / "long.wav", "w", RATE, 1) as file:
+        for _ in range(100):
+            file.write(noise(5.0))
+    tracemalloc.start()
+    assert sum(map(len, audio.blocks(tmp_path / "long.wav", RATE))) == 500 * RATE
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 1e6  # of 32 MB
+
+
+def test_blocks_tell_what_is_wrong(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.flac", noise(), RATE)
+    soundfile.write(tmp_path / "none.wav", noise(0), RATE)
+    soundfile.write(tmp_path / "nan.wav", np.where(np.arange(RATE) == 9000, np.nan, 0.1), RATE, subtype="FLOAT")
+    cases = {
+        cut_off(tmp_path / "a.flac", 0.5): "damaged or cut off after",
+        tmp_path / "none.wav": "holds no samples",
+        tmp_path / "nan.wav": "1 of 8000 samples are not numbers before 1.00 s",
+        tmp_path / "absent.wav": "no such file",
+    }
+    for path, told in cases.items():
+        with pytest.raises(audio.AudioError, match=told):
+            list(audio.blocks(path, 8000))
 
 
 def test_a_channel_that_is_not_there(tmp_path: Path) -> None:

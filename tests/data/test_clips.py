@@ -14,6 +14,7 @@ from voxkit.data.clips import (
     Clip,
     class_names,
     clip_files,
+    decodable,
     is_folder_of_classes,
     load_classes,
     load_clip,
@@ -113,6 +114,50 @@ def test_all_that_is_wrong_is_told_together(tmp_path: Path) -> None:
     assert len(rejected.read_text().splitlines()) == 4
     with pytest.raises(DataError, match="shorter than a frame: 5"):
         open_clips(file, "text", "multi", 1.0, need_labels=False)
+
+
+@pytest.mark.parametrize("head", ["single", "multi"])
+def test_clips_that_lack_the_field_of_the_others_are_named(tmp_path: Path, head: Any) -> None:
+    some = [{"text": "x", "custom": {"keyword": name}} for name in "aab"]
+    file = manifest(tmp_path, [some[0]], [some[1]], [{"text": "y"}], [some[2]])
+    with pytest.raises(DataError) as caught:
+        open_clips(file, "auto", head, SHORTEST)
+    assert f"{file}:3  u2  supervision u2-0 has no custom['keyword'], which most of the others have" in str(
+        caught.value
+    )
+    assert [clip.labels for clip in open_clips(file, "auto", head, SHORTEST, 0.3)] == [("a",), ("a",), ("b",)]
+    assert len(open_clips(file, "auto", head, SHORTEST, need_labels=False)) == 4
+    assert open_clips(file, "text", head, SHORTEST)[2].labels == ("y",)
+
+
+def test_a_field_that_few_have_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = manifest(tmp_path, [{"text": "a"}], [{"text": "b", "custom": {"event": "x"}}])
+    assert [clip.labels for clip in open_clips(file, "auto", "single", SHORTEST)] == [("a",), ("b",)]
+    assert "the text is the class: 1 of 2 supervisions have custom['event']" in capsys.readouterr().err
+
+
+def test_clips_without_a_text_are_told_so(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="its supervisions have no text"):
+        open_clips(manifest(tmp_path, [{}], [{"text": "a"}]), "text", "single", SHORTEST)
+
+
+def test_audio_that_cannot_be_decoded_is_told_together(tmp_path: Path) -> None:
+    folder = tones.write(tmp_path / "tones", 2)
+    for name in ("low/0", "mid/1"):
+        soundfile.write(folder / f"{name}.wav", np.full(400, np.nan), tones.RATE, subtype="FLOAT")
+    clips = open_clips(folder, "auto", "single", SHORTEST)
+    kept: dict[int, int] = {}
+
+    def keep(index: int, samples: tones.Samples) -> None:
+        kept[index] = len(samples)
+
+    with pytest.raises(DataError, match=r"2 of 6 items have problems[\s\S]*NaN audio: 2"):
+        decodable(clips, tones.RATE, 0.3, None, keep)
+    kept.clear()
+    good = decodable(clips, tones.RATE // 2, 0.4, tmp_path / "rejected.jsonl", keep)
+    assert [clip.id for clip in good] == ["high/0", "high/1", "low/1", "mid/0"]
+    assert kept == dict.fromkeys(range(4), 2000)
+    assert len((tmp_path / "rejected.jsonl").read_text().splitlines()) == 2
 
 
 def test_several_classes_are_fine_for_several_and_none_too(tmp_path: Path) -> None:

@@ -43,6 +43,16 @@ def test_events_are_found_where_they_are(tmp_path: Path) -> None:
         assert (event.start, event.end) == pytest.approx((start, end), abs=0.2)
 
 
+@pytest.mark.parametrize(("before", "after"), [(0.3, 0.3), (0.0, 0.1), (0.1, 0.0)])
+def test_onsets_and_offsets_near_the_ends(before: float, after: float) -> None:
+    window = tones.SECONDS
+    samples = tones.scene(("quiet", before * window), ("low", 2.0), ("quiet", after * window))
+    one = detector()
+    (event,) = one.events(one.heard(samples))
+    wanted = (before * window, before * window + 2.0)
+    assert (event.start, event.end) == pytest.approx(wanted, abs=0.2 * window)
+
+
 def test_thresholds_of_a_class_are_its_own(tmp_path: Path) -> None:
     clips = opened(recording(tmp_path / "scene.wav"))
     strict = Detector(tones.classifier("multi"), DetectConfig(hop=0.05), (tones.QUIET,), {"low": 1.0})

@@ -40,18 +40,24 @@ def plain_events(column: Sequence[float], threshold: float, low: float, gap: int
                 else:
                     runs.append((begin, place))
             begin, loud = None, False
-    return [(begin, end) for begin, end in runs if end - begin >= least]
+    return [(begin, end) for begin, end in runs if edge(end) - edge(begin) >= least]
+
+
+def edge(place: int) -> float:
+    """Where the cell of a window begins, with a hop of 1: that of the first one is cut in half."""
+    return max(place - 0.5, 0)
 
 
 @given(matrices(), st.sampled_from([0.5, 0.8, 1.0]), st.integers(0, 3), st.integers(0, 3))
 def test_events_are_those_of_a_state_machine(scores: NDArray[np.float64], low: float, gap: int, least: int) -> None:
     config = DetectConfig(smoothing=0, low=low, min_gap=float(gap), min_duration=float(least))
-    found = detect(scores, ["a", "b", "c"], 1.0, 1.0, config)
+    found = detect(scores, ["a", "b", "c"], 1.0, config)
     for column, label in enumerate("abc"):
         expected = plain_events(scores[:, column].tolist(), 0.5, 0.5 * low, gap, least)
-        assert [(event.start, event.end) for event in found if event.label == label] == expected
-        for event in (event for event in found if event.label == label):
-            assert event.score == scores[int(event.start) : int(event.end), column].max()
+        ours = [event for event in found if event.label == label]
+        assert [(event.start, event.end) for event in ours] == [(edge(begin), edge(end)) for begin, end in expected]
+        for event, (begin, end) in zip(ours, expected, strict=True):
+            assert event.score == scores[begin:end, column].max()
     assert found == sorted(found, key=lambda event: event.start)
 
 
@@ -66,7 +72,7 @@ def test_smoothing_is_that_of_the_rows_that_there_are(
 
 def heard_share(onset: float, offset: float, count: int, hop: float, window: float) -> NDArray[np.float64]:
     """(W, 1) the share of each window that an event fills."""
-    begin = np.arange(count) * hop
+    begin = np.arange(count) * hop - window / 2
     overlap = np.minimum(begin + window, offset) - np.maximum(begin, onset)
     return (np.clip(overlap, 0, None) / window)[:, None]
 
@@ -81,33 +87,45 @@ def test_onsets_and_offsets_are_unbiased(kind: str, hop: float, window: float) -
         posteriors = heard_share(onset, offset, round(8 / hop), hop, window)
         if kind == "step":
             posteriors = (posteriors > 0.5).astype(float)
-        (event,) = detect(posteriors, ["x"], hop, window, config)
+        (event,) = detect(posteriors, ["x"], hop, config)
         off.append((event.start - onset, event.end - offset))
     assert np.abs(off).max() <= hop / 2 + 1e-6
     assert np.abs(np.mean(off, axis=0)).max() < 0.04 * hop
 
 
-def test_the_first_and_last_window_speak_for_the_ends() -> None:
-    assert detect([[1.0]], ["x"], 0.1, 1.0, PLAIN, duration=0.7) == [Event("x", 0.0, 0.7, 1.0)]
-    assert detect(np.ones((11, 1)), ["x"], 0.1, 1.0, PLAIN) == [Event("x", 0.0, 2.0, 1.0)]
-    (event,) = detect(np.r_[np.zeros(10), 1.0][:, None], ["x"], 0.1, 1.0, PLAIN, duration=1.93)
-    assert event == pytest.approx(("x", 1.45, 1.93, 1.0))
-    assert detect(np.zeros((0, 1)), ["x"], 0.1, 1.0, PLAIN, duration=3.0) == []
+@pytest.mark.parametrize(("onset", "offset"), [(0.3, 3.8), (0.07, 3.97), (0.45, 1.2)])
+def test_times_near_the_ends_are_as_good_as_others(onset: float, offset: float) -> None:
+    window, hop, duration = 1.0, 0.1, 4.0
+    posteriors = heard_share(onset, offset, 1 + round(duration / hop), hop, window)
+    (event,) = detect(posteriors, ["x"], hop, PLAIN, duration=duration)
+    assert (event.start, event.end) == pytest.approx((onset, offset), abs=hop / 2 + 1e-6)
+
+
+def test_cells_are_those_of_the_recording() -> None:
+    assert detect([[1.0]], ["x"], 1.0, PLAIN, duration=0.3) == [Event("x", 0.0, 0.3, 1.0)]
+    assert detect(np.ones((11, 1)), ["x"], 0.1, PLAIN, duration=1.0) == [Event("x", 0.0, 1.0, 1.0)]
+    (event,) = detect(np.r_[np.zeros(10), 1.0][:, None], ["x"], 0.1, PLAIN)
+    assert event == pytest.approx(("x", 0.95, 1.05, 1.0))
+    assert detect(np.zeros((0, 1)), ["x"], 0.1, PLAIN, duration=3.0) == []
 
 
 def test_a_wavering_posterior_is_one_event_with_a_low_threshold() -> None:
     posteriors = np.array([0, 0.7, 0.42, 0.7, 0, 0.42, 0])[:, None]
-    assert len(detect(posteriors, ["x"], 1, 1, PLAIN)) == 2
-    assert detect(posteriors, ["x"], 1, 1, PLAIN.model_copy(update={"low": 0.8})) == [Event("x", 1, 4, 0.7)]
+    assert len(detect(posteriors, ["x"], 1, PLAIN)) == 2
+    assert detect(posteriors, ["x"], 1, PLAIN.model_copy(update={"low": 0.8})) == [Event("x", 0.5, 3.5, 0.7)]
 
 
 def test_in_a_single_head_only_the_best_class_is_active_and_background_is_none() -> None:
     posteriors = np.array([[0.6, 0.4, 0.0], [0.4, 0.5, 0.1], [0.3, 0.3, 0.4], [0.45, 0.45, 0.1]])
     config, labels = DetectConfig(smoothing=0, min_duration=0, threshold=0.3), ["a", "b", "noise"]
-    found = detect(posteriors, labels, 1, 1, config, head="single", background=["noise"])
-    assert [(event.label, event.start, event.end) for event in found] == [("a", 0, 1), ("b", 1, 2), ("a", 3, 4)]
-    found = detect(posteriors, labels, 1, 1, config, head="multi", background=["noise"])
-    assert [(event.label, event.start, event.end) for event in found] == [("a", 0, 4), ("b", 0, 4)]
+    found = detect(posteriors, labels, 1, config, head="single", background=["noise"])
+    assert [(event.label, event.start, event.end) for event in found] == [
+        ("a", 0, 0.5),
+        ("b", 0.5, 1.5),
+        ("a", 2.5, 3.5),
+    ]
+    found = detect(posteriors, labels, 1, config, head="multi", background=["noise"])
+    assert [(event.label, event.start, event.end) for event in found] == [("a", 0, 3.5), ("b", 0, 3.5)]
 
 
 def test_thresholds_of_the_config_go_before_tuned_ones() -> None:
@@ -118,13 +136,13 @@ def test_thresholds_of_the_config_go_before_tuned_ones() -> None:
     with pytest.raises(UserError, match=r"thresholds\.a: Input should be less than or equal to 1"):
         build(DetectConfig, sets=["thresholds.a=2"])
     with pytest.raises(UserError, match="background of classes that the model does not know: z"):
-        detect(np.ones((1, 1)), ["x"], 1, 1, PLAIN, background=["z"])
+        detect(np.ones((1, 1)), ["x"], 1, PLAIN, background=["z"])
 
 
 @pytest.mark.parametrize("bad", [np.ones((3, 2)), np.ones(3), np.full((3, 1), np.nan)])
 def test_posteriors_of_another_shape_are_refused(bad: NDArray[np.float64]) -> None:
     with pytest.raises(ValueError, match="posteriors"):
-        detect(bad, ["x"], 1, 1, PLAIN)
+        detect(bad, ["x"], 1, PLAIN)
 
 
 def noisy(seed: int, levels: Sequence[float]) -> tuple[Heard, list[Event]]:
@@ -144,13 +162,13 @@ def test_tuning_finds_the_threshold_of_each_class() -> None:
     config = DetectConfig(smoothing=0, threshold=0.55)
     recordings, references = zip(*(noisy(seed, [0.3, 0.8]) for seed in range(3)), strict=True)
     labels = ["a", "b", "c"]
-    tuned = tune(recordings, references, labels, 0.1, 0.1, config, tallies)
+    tuned = tune(recordings, references, labels, 0.1, config, tallies)
     assert tuned["a"] == 0.2  # the middle of 0.1 (where noise still joins in) or 0.15 to 0.3
     assert 0.35 < tuned["b"] < 0.8
     assert tuned["c"] == 0.55
-    assert tuned == tune(recordings, references, labels, 0.1, 0.1, config, tallies)
+    assert tuned == tune(recordings, references, labels, 0.1, config, tallies)
     for heard, reference in zip(recordings, references, strict=True):
-        counted = tallies(reference, detect(heard.posteriors, labels, 0.1, 0.1, config, tuned))
+        counted = tallies(reference, detect(heard.posteriors, labels, 0.1, config, tuned))
         assert counted == {"a": Tally(7, 0, 0), "b": Tally(7, 0, 0)}
 
 
@@ -164,11 +182,11 @@ def test_no_threshold_of_the_grid_is_better_than_the_tuned_one(seed: int) -> Non
     config = DetectConfig(smoothing=0, min_gap=0)
 
     def f1(thresholds: Mapping[str, float]) -> dict[str, float]:
-        found = detect(posteriors, ["a", "b"], 1.0, 1.0, config, thresholds, head="single")
+        found = detect(posteriors, ["a", "b"], 1.0, config, thresholds, head="single")
         counted = tallies(reference, found)
         return {label: tally.f1 for label, tally in counted.items()}
 
-    tuned = tune([Heard(posteriors)], [reference], ["a", "b"], 1.0, 1.0, config, tallies, head="single", grid=grid)
+    tuned = tune([Heard(posteriors)], [reference], ["a", "b"], 1.0, config, tallies, head="single", grid=grid)
     best = f1(tuned)
     for one in grid:
         for other in grid:
@@ -180,7 +198,7 @@ def test_no_threshold_of_the_grid_is_better_than_the_tuned_one(seed: int) -> Non
 def test_hours_are_quick() -> None:
     posteriors = np.random.default_rng(0).uniform(size=(36000, 10))
     begin = time.perf_counter()
-    found = detect(posteriors, [str(n) for n in range(10)], 0.1, 1.0, DetectConfig(threshold=0.8))
+    found = detect(posteriors, [str(n) for n in range(10)], 0.1, DetectConfig(threshold=0.8))
     assert len(found) > 1000
     assert time.perf_counter() - begin < 2
 

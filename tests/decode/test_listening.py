@@ -3,6 +3,7 @@
 import io
 import itertools
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.decode import tones
+from voxkit.data import audio
 from voxkit.data.detect_config import DetectConfig
 from voxkit.data.events import Detection
 from voxkit.decode import listening
-from voxkit.decode.classifier import Classifier
+from voxkit.decode.classifier import Classifier, Posteriors
 from voxkit.decode.classifier_apply import Request
-from voxkit.decode.listening import Listener, Source, detections, only_stream, resampled
+from voxkit.decode.listening import Listener, Source, detections, only_stream, pcm
 from voxkit.errors import UserError
 
 CONFIG = DetectConfig(threshold=0.8, smoothing=0.2, refractory=0.3)
@@ -56,6 +58,23 @@ def test_what_is_at_the_very_beginning_is_heard() -> None:
     assert found[0].time < 0.7
 
 
+@pytest.mark.parametrize("samples", [1, 799, 800, 4000, 12345])
+def test_a_stream_hears_what_a_recording_is_heard_as(monkeypatch: pytest.MonkeyPatch, samples: int) -> None:
+    sound = tones.scene(*SCENE)[:samples]
+    one = tones.classifier()
+    along = one.along(sound, CONFIG.hop)
+    heard: list[np.ndarray] = []
+    windows = one.windows
+
+    def noted(parts: Iterable[tones.Samples]) -> Posteriors:
+        heard.append(windows(parts))
+        return heard[-1]
+
+    monkeypatch.setattr(one, "windows", noted)
+    list(detections(Listener(one, CONFIG), [sound[:700], sound[700:]]))
+    np.testing.assert_allclose(np.concatenate(heard), along, rtol=1e-5)
+
+
 def test_an_empty_stream_gives_nothing() -> None:
     assert list(detections(Listener(tones.classifier(), CONFIG), [])) == []
 
@@ -64,7 +83,8 @@ def test_raw_stereo_at_another_rate_is_the_mean_resampled(capsys: pytest.Capture
     samples = tones.tone("mid", 0.5, rate=16000)
     stereo = np.stack([samples, samples], 1).astype("<f4").tobytes()
     source = Source("-", "f32le", 16000, 2)
-    found = np.concatenate(list(resampled(io.BytesIO(stereo), source, 8000, 800)))
+    audio.notice_once.cache_clear()
+    found = np.concatenate(list(pcm(io.BytesIO(stereo), source, 8000, 800)))
     assert abs(len(found) - 4000) <= 1
     np.testing.assert_allclose(found[200:-200], tones.tone("mid", 0.5)[200 : len(found) - 200], atol=0.03)
     told = capsys.readouterr().err
@@ -95,7 +115,7 @@ def request_of_tones(monkeypatch: pytest.MonkeyPatch) -> Request:
     return Request("spoken_term", Path("model"), (Path("-"),), detect=CONFIG, background=(tones.QUIET,))
 
 
-def pcm() -> bytes:
+def scene_as_pcm() -> bytes:
     return (tones.scene(*SCENE) * 32767).astype("<i2").tobytes()
 
 
@@ -103,7 +123,7 @@ def pcm() -> bytes:
 def test_standard_input_ends_with_its_end_or_ctrl_c(
     request_of_tones: Request, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], interrupted: bool
 ) -> None:
-    monkeypatch.setattr(sys, "stdin", Bytes(pcm() + b"\0", interrupted))
+    monkeypatch.setattr(sys, "stdin", Bytes(scene_as_pcm() + b"\0", interrupted))
     only_stream(request_of_tones, Source("-"), None)
     told = capsys.readouterr()
     labels = [line.split("\t")[1] for line in told.out.splitlines()]
@@ -118,6 +138,19 @@ def test_a_file_gives_the_same(request_of_tones: Request, tmp_path: Path, capsys
     lines = capsys.readouterr().out.splitlines()
     assert [line.split("\t")[1] for line in lines] == list(STARTS)
     assert [float(line.split("\t")[0]) for line in lines] == pytest.approx([one.time for one in heard([])])
+
+
+def test_a_file_at_another_rate_is_heard_in_blocks(
+    request_of_tones: Request, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(audio, "load")  # which takes memory for all of it
+    file = tmp_path / "scene.wav"
+    samples = np.concatenate([tones.tone(name, seconds, 16000) for name, seconds in SCENE])
+    soundfile.write(file, np.stack([samples, samples], 1), 16000)
+    only_stream(request_of_tones, Source(str(file)), None)
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split("\t")[1] for line in lines] == list(STARTS)
+    assert [float(line.split("\t")[0]) for line in lines] == pytest.approx([one.time for one in heard([])], abs=0.11)
 
 
 def test_a_silent_pipe_is_told(

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from voxkit.data.detect_config import DetectConfig
 from voxkit.data.events import Detection
-from voxkit.decode.stream import KeywordDetector, SlidingWindow, num_windows, read_pcm
+from voxkit.decode.stream import KeywordDetector, SlidingWindow, read_pcm
 from voxkit.errors import UserError
 
 CUTS = st.lists(st.integers(0, 12), max_size=12)
@@ -35,21 +35,8 @@ def test_windows_do_not_depend_on_the_chunks(length: int, size: int, hop: int, c
         assert cutter.count == len(found)
     whole = (length - size) // hop + 1 if length >= size else 0
     assert len(found) == whole
-    found += list(cutter.flush())
-    padded = np.pad(samples, (0, size + hop))
-    assert len(found) == num_windows(length, size, hop)
     for number, window in enumerate(found):
-        np.testing.assert_array_equal(window, padded[number * hop : number * hop + size])
-    if hop <= size:
-        assert set(samples.tolist()) <= set(np.concatenate([*found, np.zeros(1, np.float32)]).tolist())
-    assert len(cutter.feed(np.ones(size))) == 1  # flush begins anew
-
-
-def test_a_short_stream_gives_one_window() -> None:
-    cutter = SlidingWindow(4, 2)
-    assert cutter.feed([1, 2]).shape == (0, 4)
-    assert cutter.flush().tolist() == [[1, 2, 0, 0]]
-    assert cutter.flush().shape == (0, 4)
+        np.testing.assert_array_equal(window, samples[number * hop : number * hop + size])
 
 
 def test_windows_of_nothing_and_stereo_are_refused() -> None:
@@ -139,10 +126,8 @@ def test_detections_do_not_depend_on_the_chunks(
     detector = KeywordDetector("abc", config, 0.1, background=["c"])
     whole = detector.feed(posteriors, times)
     detector.reset()
-    pushed = [detector.push(row, when) for row, when in zip(posteriors, times, strict=True)]
-    detector.reset()
     cut = [found for piece in pieces(len(rows), cuts) for found in detector.feed(posteriors[piece], times[piece])]
-    assert whole == cut == [found for found in pushed if found]
+    assert whole == cut
     assert whole == plain_detections(posteriors, config)
 
 
@@ -150,26 +135,27 @@ def test_a_keyword_is_reported_once_and_again_after_a_pause() -> None:
     config = DetectConfig(smoothing=0, refractory=0.3, low=0.8)
     detector = KeywordDetector(["yes", "other"], config, 0.1, background=["other"])
     course = [0.1, 0.6, 0.9, 0.45, 0.9, 0.9, 0.2, 0.8, 0.8]  # 0.45 is not low enough to begin anew
-    found = [detector.push([value, 1 - value], 0.1 * place) for place, value in enumerate(course)]
-    assert [place for place, one in enumerate(found) if one] == [1, 7]
-    assert found[1] == Detection("yes", 0.1, 0.6)
+    rows = [[value, 1 - value] for value in course]
+    found = detector.feed(rows, [0.1 * place for place in range(len(rows))])
+    assert [one.time for one in found] == pytest.approx([0.1, 0.7])
+    assert found[0] == Detection("yes", 0.1, 0.6)
 
 
 def test_within_the_refractory_time_nothing_is_reported() -> None:
     detector = KeywordDetector(["a", "b"], DetectConfig(smoothing=0, refractory=0.3), 0.1)
     course = [[1, 0], [0, 1], [0, 0], [0, 0.9], [0, 0.9]]
-    assert [one.time for place, row in enumerate(course) if (one := detector.push(row, place))] == [0, 1, 3]
+    assert [one.time for one in detector.feed(course, range(5))] == [0, 1, 3]
     detector.reset()
-    found = [detector.push(row, 0.1 * place) for place, row in enumerate(course)]
-    assert [one.label if one else "" for one in found] == ["a", "", "", "b", ""]
+    found = detector.feed(course, [0.1 * place for place in range(5)])
+    assert [(one.label, one.time) for one in found] == [("a", 0), ("b", pytest.approx(0.3))]
 
 
 def test_bad_posteriors_and_names_are_refused() -> None:
     detector = KeywordDetector(["a", "b"], DetectConfig(), 0.1)
     with pytest.raises(ValueError, match="belong"):
-        detector.push([0.1], 0)
+        detector.feed([[0.1]], [0])
     with pytest.raises(ValueError, match="no numbers"):
-        detector.push([0.1, np.inf], 0)
+        detector.feed([[0.1, np.inf]], [0])
     with pytest.raises(UserError, match="background of classes"):
         KeywordDetector(["a"], DetectConfig(), 0.1, background=["z"])
     with pytest.raises(UserError, match="thresholds of classes"):

@@ -15,7 +15,7 @@ from sklearn.metrics import average_precision_score, confusion_matrix, f1_score,
 
 from voxkit.errors import UserError
 from voxkit.metrics.calibration import Judged as Confidences
-from voxkit.metrics.classify import ClassifyReport, Judged
+from voxkit.metrics.classify import ClassifyReport, Judged, plural
 from voxkit.metrics.classify_plots import Costed, accuracy_against_cost, confusion_matrix_plot, det_plot
 
 LEVELS = st.one_of(st.sampled_from([0.0, 0.25, 0.5, 1.0]), st.floats(0, 1, width=32))
@@ -126,15 +126,6 @@ def test_intervals_cover_the_truth() -> None:
     assert (inside >= 33).all()  # 95 % of 40 is 38
 
 
-def test_groups_are_drawn_whole() -> None:
-    right = np.repeat([1, 1, 0, 1], 100)
-    scores = np.stack([right, 1 - right], axis=1)
-    judged = Judged.of(names(400), "ab", np.zeros(400, int), scores, "single", np.repeat(list("wxyz"), 100).tolist())
-    assert ClassifyReport(judged).accuracy.low > 65
-    assert ClassifyReport(judged, over="groups").accuracy == (75, 25, 100)
-    assert ClassifyReport(judged, over="groups").auc is None  # the clips are all of one class
-
-
 def test_draws_in_parts_are_as_many(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("voxkit.metrics.classify._AT_ONCE", 1000)
     weights = list(ClassifyReport(made_up(0), replications=7)._weights())
@@ -172,13 +163,13 @@ def test_lines_of_several_labels_and_their_thresholds() -> None:
 
 def test_files(tmp_path: Path) -> None:
     report = ClassifyReport(made_up(3, folds=2))
-    report.write(tmp_path, "Made up")
+    report.write(tmp_path, "there", "Made up")
     score = json.loads((tmp_path / "score.json").read_text("utf-8"))
     assert score == json.loads(json.dumps(report.as_dict()))
     assert score["accuracy"]["right"] == report.right.sum()
     assert score["by_fold"]["fold1"]["clips"] == 200
     assert score["mean_accuracy_over_folds"] == report.mean_over_groups
-    assert (tmp_path / "score.txt").read_text("utf-8").splitlines() == report.lines(tmp_path)
+    assert (tmp_path / "scores.txt").read_text("utf-8").splitlines() == report.lines("there")
     by_class = (tmp_path / "by_class.txt").read_text("utf-8").splitlines()
     assert by_class[0].split() == "class clips predicted right precision recall f1 auc eer ap threshold".split()
     assert by_class[2].split()[:2] == ["c1", str(report.by_class[1].clips)]
@@ -191,11 +182,11 @@ def test_files(tmp_path: Path) -> None:
 
 
 def test_files_of_several_labels_without_a_measure_are_valid(tmp_path: Path) -> None:
-    ClassifyReport(multi([((0.1, 0.2, 0.3), (False, False, True))])).write(tmp_path)
+    ClassifyReport(multi([((0.1, 0.2, 0.3), (False, False, True))])).write(tmp_path, "there")
     score = json.loads((tmp_path / "score.json").read_text("utf-8"), parse_constant=pytest.fail)
     assert score["auc"] is None
     assert score["without_auc_and_eer"] == ["a", "b", "c"]
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["by_class.txt", "det.png", "score.json", "score.txt"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["by_class.txt", "det.png", "score.json", "scores.txt"]
     assert (tmp_path / "by_class.txt").read_text("utf-8").splitlines()[3].split() == (
         "c 1 0 0 - 0.00 0.00 - - - 0.5000".split()
     )
@@ -238,10 +229,32 @@ def test_what_is_no_report() -> None:
         ClassifyReport(single, thresholds=[0.5] * 5)
     with pytest.raises(ValueError, match="for 3 classes"):
         ClassifyReport(several, thresholds=[0.5])
-    with pytest.raises(ValueError, match="no groups"):
-        ClassifyReport(single, over="groups")
     with pytest.raises(ValueError, match="replication"):
-        ClassifyReport(single, replications=0)
+        ClassifyReport(single, replications=-1)
+
+
+@pytest.mark.parametrize("kind", ["single", "multi"])
+def test_without_replications_there_are_no_intervals(kind: str) -> None:
+    judged = (
+        made_up(0)
+        if kind == "single"
+        else multi([((0.1, 0.9, 0.3), (False, True, True)), ((0.2, 0.3, 0.8), (True, False, False))])
+    )
+    plain, whole = ClassifyReport(judged, replications=0), ClassifyReport(judged)
+    assert plain.accuracy.value == whole.accuracy.value
+    assert not np.isfinite(plain.accuracy[1:]).any()
+    told = plain.lines("x")
+    assert [line.split()[:2] for line in told] == [line.split()[:2] for line in whole.lines("x") if line[0] == "%"]
+    assert not any("nan" in line or " to " in line.replace("thresholds 0.50 to 0.50", "") for line in told)
+    assert plain.as_dict()["accuracy"]["low"] is None
+
+
+def test_names_of_groups_have_plurals() -> None:
+    judged = Judged.of("ab", "xy", [0, 1], np.eye(2), "single", ["x", "y"], "class")
+    report = ClassifyReport(judged, replications=1)
+    assert "mean over 2 classes" in report.lines("x")[1]
+    assert report.as_dict()["mean_accuracy_over_classes"] == 100
+    assert (plural("fold"), plural("speaker")) == ("folds", "speakers")
 
 
 def test_pictures_of_many_and_of_few_classes(tmp_path: Path) -> None:

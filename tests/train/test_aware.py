@@ -12,7 +12,7 @@ from voxkit.rundir import RunDir
 from voxkit.train import checkpoint
 from voxkit.train.aware import AwareTask
 from voxkit.train.loop import fit
-from voxkit.train.settings import RESUMABLE
+from voxkit.train.settings import resumable
 
 SCHEME = Quantization(bits=3, rest="float32")
 SHORT = {"steps": 12, "score_every": 4, "score_unit": "steps"}
@@ -74,7 +74,7 @@ def test_it_starts_from_trained_weights(tmp_path):
     trained = bundle.load(tmp_path / "float").model.state_dict()
     config = configured(train={**SHORT, "steps": 1, "lr": 1e-12, "warmup": 0})
     (tmp_path / "note.txt").write_text("toy\n")
-    with RunDir.open(tmp_path / "run", "toy", config, RESUMABLE) as run:
+    with RunDir.open(tmp_path / "run", "toy", config, resumable()) as run:
         fit(AwareTask(Housed(config, tmp_path / "note.txt"), SCHEME, trained), config.train, run)
     found = bundle.load(tmp_path / "run").model
     torch.testing.assert_close(found.first.weight, dequantize(quantize(trained["first.weight"], SCHEME)))

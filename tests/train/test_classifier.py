@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,6 +16,7 @@ from voxkit.commands.audio_event.command import AudioEvent
 from voxkit.commands.audio_event.task import make
 from voxkit.config import build
 from voxkit.data.clips import CLASSES
+from voxkit.errors import DataError
 from voxkit.train.classifier import Batch, ClassifierTask, Memory, identified
 
 SETS = [f"features.sampling_rate={tones.RATE}", f"clip.seconds={tones.SECONDS}", "model.channels=[4]", "batch=4"]
@@ -120,6 +122,33 @@ def test_scores_of_heads(data: Path, tmp_path: Path) -> None:
         assert 0 <= score.value <= 100
 
 
+def test_training_scores_draw_nothing(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object) -> None:
+        raise AssertionError("a bootstrap that nobody looks at")
+
+    monkeypatch.setattr("voxkit.metrics.classify.draws_with_replacement", refused)
+    for head in ("single", "multi"):
+        one = task(data, tmp_path, f"head={head}", f"data.dev={data}")
+        (line,) = one.score(one.model().eval()).lines
+        assert " to " not in line
+
+
+def test_clips_that_cannot_be_decoded_are_left_out_at_once(tmp_path: Path) -> None:
+    folder = tones.write(tmp_path / "tones", 3)
+    soundfile.write(folder / "mid" / "1.wav", np.full(4000, np.inf), tones.RATE, subtype="FLOAT")
+    lists = tmp_path / "lists"
+    lists.mkdir()
+    with pytest.raises(DataError, match="NaN audio: 1"):
+        task(folder, lists)
+    for dev in ([], [f"data.dev={folder}"]):
+        one = task(folder, lists, "data.max_bad=0.2", *dev)
+        assert len(one.clips) == len(one.dev) == 8
+        assert len([one.example(index, 0) for index in range(8)]) == 8
+        assert 0 <= one.score(one.model().eval()).value <= 100
+    assert "mid/1" in (lists / "train_audio.jsonl").read_text()
+    assert "mid/1" in (lists / "dev_audio.jsonl").read_text()
+
+
 def test_inputs_are_known_by_their_content(data: Path, tmp_path: Path) -> None:
     config = build(AudioEvent, None, [f"data.train={data}"]).data
     found = identified(config).digests
@@ -144,6 +173,21 @@ def test_memory_keeps_to_its_size_and_forgets_nothing(calls: list[tuple[int, int
     kept = [key for key in sizes if memory.get(key, lambda: np.zeros(10**6, np.float32))[0] == key and key]
     assert 4 * sum(sizes[key] for key in kept) <= 4 * size
     assert all(made.count(key) == 1 for key in kept)
+
+
+def test_processes_that_load_data_keep_nothing_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    memory, made = Memory(1000), [0, 0]
+
+    def make(which: int) -> Any:
+        made[which] += 1
+        return np.zeros(2, np.float32)
+
+    memory.get("before", lambda: make(0))
+    monkeypatch.setattr("voxkit.train.classifier.get_worker_info", object)
+    for _ in range(3):
+        memory.get("before", lambda: make(0))
+        memory.get("since", lambda: make(1))
+    assert made == [1, 3]
 
 
 def test_memory_counts_all_of_a_tuple() -> None:

@@ -24,7 +24,7 @@ from voxkit.config import Config, from_mapping
 from voxkit.errors import EXIT_INTERRUPTED, EXIT_USER, Interrupted, UserError
 from voxkit.rundir import RunDir
 from voxkit.train import checkpoint
-from voxkit.train.settings import RESUMABLE, TrainConfig
+from voxkit.train.settings import TrainConfig, resumable
 from voxkit.train.task import Loss, Score
 
 
@@ -125,7 +125,7 @@ def train(path: Path, pause: float = 0.0, task=Toy, strategy=None, **options) ->
     path.parent.mkdir(parents=True, exist_ok=True)
     note = path.with_name("note.txt")
     note.write_text("toy\n")
-    with RunDir.open(path, "toy", config, RESUMABLE) as run:
+    with RunDir.open(path, "toy", config, resumable()) as run:
         return fit(task(config, note, pause), config.train, run, strategy)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -117,6 +117,38 @@ def read(
     return np.pad(mono, (0, short)) if short else np.ascontiguousarray(mono), rate
 
 
+def blocks(path: str | Path, size: int) -> Iterator[Samples]:
+    """A whole file as mono, the mean of its channels, so many samples at a time: memory does not grow with the file.
+
+    Yields:
+        float32 (N,) in [-1, 1], N from 1 to `size`.
+
+    Raises:
+        AudioError: as `load`, when the place is reached that is wrong.
+    """
+    header = info(path)
+    if header.channels > 1:
+        _notice_channels(header.channels)
+    done = 0
+    with soundfile.SoundFile(str(path)) as file:
+        try:
+            while len(samples := file.read(size, dtype="float32", always_2d=True)):
+                done += len(samples)
+                mono = samples.mean(axis=1, dtype=np.float32)
+                fault = judge(mono, silence=False)
+                if fault is not None:
+                    raise AudioError(fault[0], str(path), f"{fault[1]} before {done / file.samplerate:.2f} s", fault[2])
+                yield mono
+        except soundfile.LibsndfileError as error:
+            what = f"damaged or cut off after {done / file.samplerate:.2f} s: {path}"
+            raise AudioError("truncated audio", str(path), what, COPY_AGAIN) from error
+    if done == 0:
+        raise AudioError("zero length", str(path), "holds no samples", "remove it")
+    if header.num_samples - done > (0 if header.exact else int(LOSSY_SLACK * header.sampling_rate)):
+        what = f"ends at {done / header.sampling_rate:.2f} s of {header.duration:.2f} s: {path}"
+        raise AudioError("truncated audio", str(path), what, COPY_AGAIN)
+
+
 def write(path: Path, samples: NDArray[Any], sampling_rate: int) -> None:
     """Write (N,), int16 or floats in [-1, 1], as FLAC of 16 bits.
 
@@ -180,7 +212,7 @@ def load_cut(cut: Cut) -> tuple[Samples, int]:
             "unreadable audio", cut.id, f"lhotse cannot load it: {reason[0]}", "mend or remove it"
         ) from error
     if samples.ndim == 2 and len(samples) > 1:
-        notice_once(f"notice: {cut.id} has {len(samples)} channels; the mean of them is used")
+        _notice_channels(len(samples))
     return samples.mean(axis=0) if samples.ndim == 2 else samples, int(cut.sampling_rate)
 
 
@@ -273,10 +305,14 @@ def notice_once(text: str) -> None:
     say(text)
 
 
+def _notice_channels(number: int) -> None:
+    notice_once(f"notice: audio has {number} channels; the mean of them is used")
+
+
 def _load_file(path: str | Path, channel: int | None, notice: bool = True) -> tuple[Samples, int]:
     channels = info(path).channels
     if notice and channel is None and channels > 1:
-        notice_once(f"notice: {path} has {channels} channels; the mean of them is used")
+        _notice_channels(channels)
     return read(path, channel=channel)
 
 

@@ -21,7 +21,9 @@ class ClipDataConfig(Config):
         "first of class, label, labels, keyword, event that is there, else text",
     )
     max_bad: float = Field(0.0, ge=0, le=1, description="share of bad clips that is tolerated")
-    memory: float = Field(2000.0, ge=0, description="most audio and features to keep in memory [MB]")
+    memory: float = Field(
+        2000.0, ge=0, description="most audio and features to keep in memory; features: without workers alone [MB]"
+    )
     digests: dict[str, str] = Field({}, description="of these files; written by the command")
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,7 +16,9 @@ from voxkit.data.checks import Line, Requirements, check, duration_of
 from voxkit.data.events import Event
 from voxkit.data.manifests import CUTS, manifest_files, read_lines, require_some
 from voxkit.errors import Problems, UserError
+from voxkit.progress import Meter, say
 
+TOGETHER = 64  # clips that are decoded at a time
 CLASSES = "classes.txt"  # a bundle's asset: a class in each line
 LABELS = ("class", "label", "labels", "keyword", "event")  # custom fields that `label: auto` knows
 
@@ -107,7 +111,9 @@ def open_clips(
     for line in good:
         data = line.data or {}
         clip = Clip(data, _labels(data, key), line.where, key)
-        fault = _fault(clip, head, shortest, key, classes, need_labels)
+        found_by_itself = label == "auto" and key != "text"
+        fault = _lacking(clip, key) if need_labels and found_by_itself else None
+        fault = fault or _fault(clip, head, shortest, key, classes, need_labels)
         if fault is None:
             clips.append(clip)
         else:
@@ -177,12 +183,26 @@ def _line(file: Path, name: str, label: str | None, problems: Problems) -> list[
 
 
 def _field(lines: Sequence[Line], label: str) -> str:
-    """Where labels are: "text", or the name of a custom field."""
+    """Where labels are: "text", or the name of a custom field; by itself, one that more than half of them have."""
     if label != "auto":
         return label
     customs = [set(supervision.get("custom") or ()) for line in lines for supervision in _supervisions(line.data or {})]
-    everywhere = set.intersection(*customs) if customs else set()
-    return next((name for name in LABELS if name in everywhere), "text")
+    often = {name: sum(name in custom for custom in customs) for name in LABELS}
+    everywhere = [name for name in LABELS if customs and often[name] == len(customs)]
+    found = [*everywhere, *(name for name in LABELS if 2 * often[name] > len(customs))]
+    if not found and any(often.values()):
+        name = max(LABELS, key=lambda name: often[name])
+        say(f"notice: the text is the class: {often[name]} of {len(customs)} supervisions have custom[{name!r}]")
+    return found[0] if found else "text"
+
+
+def _lacking(clip: Clip, key: str) -> tuple[str, str, str] | None:
+    """What is wrong with a clip of which a supervision lacks the field that was found by itself: as `_fault`."""
+    without = [one for one in clip.supervisions if key not in (one.get("custom") or ())]
+    if not without:
+        return None
+    what = f"supervision {without[0].get('id', '?')} has no custom[{key!r}], which most of the others have"
+    return "no class", what, "label it, or name the field with --set data.label=NAME, `text` for the text"
 
 
 def _supervisions(cut: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
@@ -212,7 +232,7 @@ def _fault(
     if clip.duration < shortest:
         what = f"lasts {clip.duration:.4g} s, less than one frame of {shortest:g} s"
         return "shorter than a frame", what, "remove it, or lower features.frame_length"
-    where = "a text" if key == "text" else f"custom[{key!r}]"
+    where = "text" if key == "text" else f"custom[{key!r}]"
     if need_labels and not clip.labels and (head == "single" or not _supervisions(clip.cut)):
         return "no class", f"its supervisions have no {where}", "label it, or name the field with --set data.label=NAME"
     if head == "single" and len(clip.labels) > 1:
@@ -239,6 +259,46 @@ def _timed(cut: Mapping[str, Any], key: str, offset: float, duration: float) -> 
         start = offset + float(supervision["start"])
         end = start + float(supervision["duration"])
         yield from (Event(name, max(start, 0.0), min(end, duration)) for name in _names(supervision, key))
+
+
+def decodable(
+    clips: Sequence[Clip],
+    rate: int,
+    max_bad: float,
+    rejected: Path | None,
+    keep: Callable[[int, audio.Samples], object],
+) -> list[Clip]:
+    """Those clips whose audio can be used. All of them are decoded, in threads.
+
+    Args:
+        rate: wanted [Hz].
+        keep: is given the place of each of them among the result, in order, and its samples at that rate.
+
+    Raises:
+        DataError: more than `max_bad` of the clips cannot be decoded, or hold values that are not numbers.
+    """
+    problems = Problems()
+    good: list[Clip] = []
+    remaining = iter(clips)
+    with ThreadPoolExecutor() as pool, Meter(len(clips), "reading audio", "clips") as meter:
+        while some := list(islice(remaining, TOGETHER)):
+            for clip, heard in zip(some, pool.map(lambda clip: _heard(clip, rate), some), strict=True):
+                if isinstance(heard, AudioError):
+                    problems.add(heard.kind, clip.where, clip.id, heard.what, heard.fix)
+                else:
+                    keep(len(good), heard)
+                    good.append(clip)
+            meter.advance(len(some))
+    problems.settle(len(clips), max_bad, rejected)
+    require_some(len(good), f"{len(clips)} clips")
+    return good
+
+
+def _heard(clip: Clip, rate: int) -> audio.Samples | AudioError:
+    try:
+        return load_clip(clip, rate)
+    except AudioError as error:
+        return error
 
 
 def load_clip(clip: Clip, rate: int) -> audio.Samples:

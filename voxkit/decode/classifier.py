@@ -16,7 +16,7 @@ from voxkit.config import from_mapping
 from voxkit.data.audio import Samples
 from voxkit.data.clip_augment import target, windows
 from voxkit.data.clip_config import ClipConfig
-from voxkit.data.clips import Clip, load_classes, load_clip
+from voxkit.data.clips import Clip, load_classes
 from voxkit.data.feature_config import FeatureConfig
 from voxkit.data.features import Extractor
 from voxkit.errors import UserError
@@ -69,22 +69,23 @@ class Classifier:
         return found / np.bincount(owners, minlength=count)[:, None] if count else found
 
     def along(self, samples: Samples, hop: float) -> Posteriors:
-        """Posteriors (W, C) of windows that begin every `hop` seconds; the last ones reach past the end, into silence.
+        """Posteriors (W, C) of windows that are centred every `hop` seconds, from the first sample on to the last.
 
-        Window w covers [w * hop, w * hop + clip.seconds); there are as many as it takes to reach the end.
+        Those near either end reach into silence, so that what is there is heard in the middle of a window too; half a
+        window of silence before a stream and after it gives the same ones.
         """
-        step = self.step(hop)
-        count = 1 + max(0, -(-(len(samples) - self.length) // step))
-        return self.windows(self._slide(samples, step, count))
+        around = np.pad(samples, self.half)
+        starts = range(0, len(around) - self.length + 1, self.step(hop))
+        return self.windows(around[start : start + self.length] for start in starts)
+
+    @property
+    def half(self) -> int:
+        """Half a window [samples]: what of it is before its centre."""
+        return self.length // 2
 
     def step(self, hop: float) -> int:
         """A hop of so many seconds in whole samples, at least one."""
         return max(1, round(hop * self.rate))
-
-    def _slide(self, samples: Samples, step: int, count: int) -> Iterator[Samples]:
-        for begin in range(0, count * step, step):
-            part = samples[begin : begin + self.length]
-            yield np.pad(part, (0, self.length - len(part)))
 
     @classmethod
     def load(cls, path: Path, system: str) -> Classifier:
@@ -121,20 +122,11 @@ class Classifier:
         return np.asarray(scores.cpu().numpy(), np.float64)
 
 
-def judge(
-    classifier: Classifier,
-    clips: Sequence[Clip],
-    groups: Sequence[str] | None = None,
-    thresholds: Sequence[float] | None = None,
-) -> ClassifyReport:
-    """Measures of a classifier on labelled clips.
-
-    Args:
-        groups: one name for each clip, such as its fold.
-        thresholds: of each class, for several classes a clip.
-    """
-    scores = classifier.clips(load_clip(clip, classifier.rate) for clip in clips)
+def judge(classifier: Classifier, clips: Sequence[Clip], sounds: Iterable[Samples]) -> ClassifyReport:
+    """Measures of a classifier on labelled clips and their sounds, without intervals, as training looks at them."""
+    scores = classifier.clips(sounds)
     reference = np.array([target(clip.labels, classifier.classes) for clip in clips]) > 0
     truth = reference.argmax(1) if classifier.head == "single" else reference
     ids = [clip.id for clip in clips]
-    return ClassifyReport(Judged.of(ids, classifier.classes, truth, scores, classifier.head, groups), thresholds)
+    judged = Judged.of(ids, classifier.classes, truth, scores, classifier.head)
+    return ClassifyReport(judged, replications=0)

@@ -120,7 +120,7 @@ def _label(request: Request, known: Known, out: Path | None) -> None:
         for id, name, posterior in rows(said, request.limits(known), request.top):
             print(f"{id}\t{name}\t{posterior:.4f}")
         return
-    spec = {"mode": "clips", **request.spec(known), "label": request.label}
+    spec = {"mode": "clips", **request.spec(known), "label": known.field(request.label)}
     with output(out, request.command, spec, resumable=False) as place:
         if not place.done:
             clips = request.clips(known, place.work / "rejected.jsonl")

@@ -9,13 +9,13 @@ from typing import Any
 from voxkit.data.clips import Clip
 from voxkit.decode import event_score
 from voxkit.decode.classifier import Classifier
-from voxkit.decode.examination import SCORES, Examination, Known, clips_of, digests
+from voxkit.decode.examination import Examination, Known, clips_of, digests
 from voxkit.decode.labelling import of_classes, predict, read_thresholds, write_thresholds
 from voxkit.decode.predictions import PREDICTIONS, Predictions, pooled
 from voxkit.errors import UserError
-from voxkit.metrics.classify import THRESHOLD, ClassifyReport
+from voxkit.metrics.classify import SCORES, THRESHOLD, ClassifyReport
 from voxkit.metrics.thresholds import tune_thresholds
-from voxkit.rundir import digest, output, write_atomic
+from voxkit.rundir import digest, output
 
 
 def run(examined: Examination, out: Path | None) -> None:
@@ -41,7 +41,8 @@ def run(examined: Examination, out: Path | None) -> None:
     with output(out, examined.command, spec(examined, known), resumable=False) as place:
         if not place.done:
             report, predictions = _scored(examined, known, place.work / "rejected.jsonl")
-            write(report, predictions, place.work, out)
+            report.write(place.work, out)
+            predictions.write(place.work)
             if examined.tune:
                 write_thresholds(dict(zip(known.classes, report.thresholds.tolist(), strict=True)), place.work)
     print((out / SCORES).read_text(encoding="utf-8"), end="")
@@ -58,7 +59,7 @@ def spec(examined: Examination, known: Known) -> dict[str, Any]:
         "classes": known.classes,
         "model": known.identity,
         "test": digests(examined.test),
-        "label": examined.label,
+        "label": known.field(examined.label),
         "by": examined.by,
         "threshold": examined.threshold,
         "thresholds": None if examined.thresholds is None else read_thresholds(examined.thresholds, known.classes),
@@ -112,14 +113,6 @@ def require_groups(clips: Sequence[Clip], groups: Sequence[str], by: str) -> Non
         )
 
 
-def write(report: ClassifyReport, predictions: Predictions, work: Path, out: Path) -> None:
-    """Write measures, pictures and predictions into `work`, which will be called `out`."""
-    report.write(work, "")
-    (work / "score.txt").unlink()  # it names the folder that it was written in; so its lines come again
-    write_atomic(work / SCORES, "".join(f"{line}\n" for line in report.lines(out)))
-    predictions.write(work)
-
-
 def pool(system: str, runs: Sequence[Path], thresholds: Path | None, by: str, out: Path | None) -> None:
     """Measures of the predictions of several runs on different clips together, and the mean over runs.
 
@@ -141,5 +134,6 @@ def pool(system: str, runs: Sequence[Path], thresholds: Path | None, by: str, ou
     decides = {"head": said.head, "classes": list(said.classes), "predictions": inputs, "by": by, "thresholds": values}
     with output(out, f"{system.replace('_', '-')} score", decides, resumable=False) as place:
         if not place.done:
-            write(said.report(values, by), said, place.work, out)
+            said.report(values, by).write(place.work, out)
+            said.write(place.work)
     print((out / SCORES).read_text(encoding="utf-8"), end="")

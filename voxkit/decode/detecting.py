@@ -43,11 +43,6 @@ class Detector:
         """From one window to the next, in whole samples [s]."""
         return self.classifier.step(self.config.hop) / self.classifier.rate
 
-    @property
-    def window(self) -> float:
-        """Length of a window [s]."""
-        return self.classifier.length / self.classifier.rate
-
     def heard(self, samples: Samples) -> Heard:
         """A recording (N,) as the classifier hears it."""
         return Heard(self.classifier.along(samples, self.config.hop), len(samples) / self.classifier.rate)
@@ -58,7 +53,6 @@ class Detector:
             heard.posteriors,
             self.classifier.classes,
             self.hop,
-            self.window,
             self.config,
             self.thresholds,
             head=self.classifier.head,
@@ -110,7 +104,7 @@ def find(
         if work is not None and clip.id in plots:
             (work / PLOTS).mkdir(exist_ok=True)
             file = work / PLOTS / f"{clip.id.replace('/', '_')}.png"
-            centres = [number * detector.hop + detector.window / 2 for number in range(len(heard.posteriors))]
+            centres = [number * detector.hop for number in range(len(heard.posteriors))]
             event_plot(samples, detector.classifier.rate, events, centres, heard.posteriors,
                        detector.classifier.classes, clip.id, file)  # fmt: skip
     return found

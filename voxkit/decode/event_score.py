@@ -14,14 +14,13 @@ from voxkit.decode import events
 from voxkit.decode.classifier import TOGETHER, Classifier
 from voxkit.decode.detecting import EVENTS, HEAD, Detector, listen, tsv
 from voxkit.decode.events import Heard, thresholds_of
-from voxkit.decode.examination import SCORES, Examination, Known, clips_of, digests
+from voxkit.decode.examination import Examination, Known, clips_of, digests
 from voxkit.decode.labelling import read_thresholds, write_thresholds
 from voxkit.decode.listening import Listener, detections
 from voxkit.errors import UserError
+from voxkit.metrics.classify import SCORES
 from voxkit.metrics.events import Collars, EventReport, ScoredRecording, SpottedRecording, operating_point, tallies
 from voxkit.rundir import output, write_atomic
-
-KEYWORDS = "spoken_term"  # the room whose models are scored as a stream too
 
 
 def run(examined: Examination, known: Known, out: Path | None) -> None:
@@ -86,7 +85,7 @@ class _Scoring:
             self.clips.append(clip)
             heard.append(one)
             references.append(reference)
-            if examined.system == KEYWORDS and not examined.tune:
+            if examined.as_stream and not examined.tune:
                 self.spotted.append(self._spotted(samples, reference))
         if examined.tune:
             self.detector = self._tuned(heard, references)
@@ -113,7 +112,7 @@ class _Scoring:
         config = old.config.model_copy(update={"thresholds": {}})
         match = partial(tallies, collars=Collars(self.examined.collar, self.examined.collar))
         found = events.tune(
-            heard, references, old.classifier.classes, old.hop, old.window, config, match,
+            heard, references, old.classifier.classes, old.hop, config, match,
             head=old.classifier.head, background=old.background,
         )  # fmt: skip
         return Detector(old.classifier, config, old.background, found)

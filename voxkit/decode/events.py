@@ -1,12 +1,12 @@
 """Events from the posteriors of windows: smoothing, two thresholds, gaps closed, short ones dropped; tuning.
 
-**Time.** Window i is heard from i hop to i hop + window [s], and speaks for what is around its centre, the cell
-[i hop + window / 2 - hop / 2, i hop + window / 2 + hop / 2]; the first cell reaches back to 0 and the last one to the
-end of the recording. A classifier whose posterior is the share of its window that the event fills, or 1 as soon as that
-is more than half of it, passes 0.5 where the window's centre passes the onset, and again at the offset. So both are off
-by at most hop / 2, by nothing on average, as long as the event is longer than the window; of shorter ones the
-posterior's peak is lower and not wider than the event. Averaging all windows over each moment instead would be
-unbiased too, but blur twice, and lose more of short events.
+**Time.** Window i is centred on i hop [s], with silence where it reaches out of the recording, and speaks for what is
+around its centre: the cell [i hop - hop / 2, i hop + hop / 2], as far as it is in the recording. A classifier whose
+posterior is the share of its window that the event fills, or 1 as soon as that is more than half of it, passes 0.5
+where the window's centre passes the onset, and again at the offset. So both are off by at most hop / 2, by nothing on
+average, as long as the event is longer than the window; of shorter ones the posterior's peak is lower and not wider
+than the event. Averaging all windows over each moment instead would be unbiased too, but blur twice, and lose more of
+short events.
 
 A low threshold (`low` below 1) moves both edges out, by (0.5 - low x threshold) x window for such a classifier: what
 it is for is to keep an event in one piece whose posterior wavers. Smoothing is centred and so moves neither.
@@ -45,7 +45,6 @@ def detect(
     posteriors: ArrayLike,
     labels: Sequence[str],
     hop: float,
-    window: float,
     config: DetectConfig,
     thresholds: Mapping[str, float] | None = None,
     *,
@@ -56,15 +55,15 @@ def detect(
     """Find the events of a recording.
 
     Args:
-        posteriors: (W, C) in [0, 1], of windows that begin every `hop` seconds.
+        posteriors: (W, C) in [0, 1], of windows that are centred every `hop` seconds, the first one on 0.
         labels: C names.
-        hop, window: from one window to the next, and the length of each [s].
+        hop: from one window to the next [s].
         thresholds: by class, tuned ones for example; `config.thresholds` goes before them, `config.threshold` stands
             in for those that are in neither.
         head: single: a window is of one class, that with the highest smoothed posterior (of equals the first); multi:
             each class is looked at by itself.
         background: classes that are no events; in a single head they still compete.
-        duration: of the recording [s], which events do not exceed; the end of the last window if None.
+        duration: of the recording [s], which events do not exceed; any if None.
 
     Returns:
         Sorted by start; the score is the highest smoothed posterior.
@@ -76,7 +75,7 @@ def detect(
     heard = Heard(np.asarray(posteriors, dtype=np.float64), duration)
     values = thresholds_of(labels, config, thresholds)
     scores = _scores(heard, labels, hop, config, head, background)
-    return _events(scores, values, labels, _edges(heard, hop, window), config)
+    return _events(scores, values, labels, _edges(heard, hop), config)
 
 
 def tune(
@@ -84,7 +83,6 @@ def tune(
     references: Sequence[Sequence[Event]],
     labels: Sequence[str],
     hop: float,
-    window: float,
     config: DetectConfig,
     match: Match,
     *,
@@ -110,7 +108,7 @@ def tune(
         UserError, ValueError: as `detect`; or there are not as many references as recordings.
     """
     scores = [_scores(heard, labels, hop, config, head, background) for heard in recordings]
-    edges = [_edges(heard, hop, window) for heard in recordings]
+    edges = [_edges(heard, hop) for heard in recordings]
     f1 = np.zeros((len(grid), len(labels)))
     for row, threshold in enumerate(grid):
         sums = dict.fromkeys(labels, Tally())
@@ -205,12 +203,10 @@ def _scores(
     return scores
 
 
-def _edges(heard: Heard, hop: float, window: float) -> Doubles:
+def _edges(heard: Heard, hop: float) -> Doubles:
     """(W + 1,) where the cells of the windows begin and end [s]."""
-    count = len(heard.posteriors)
-    duration = (count - 1) * hop + window if heard.duration is None else heard.duration
-    edges = np.clip(np.arange(count + 1) * hop + (window - hop) / 2, 0, max(duration, 0))
-    edges[0], edges[-1] = 0, max(duration, 0)
+    end = np.inf if heard.duration is None else heard.duration
+    edges: Doubles = np.clip((np.arange(len(heard.posteriors) + 1) - 0.5) * hop, 0, end)
     return edges
 
 

@@ -15,7 +15,7 @@ from voxkit.decode.predictions import PREDICTIONS, Predictions
 from voxkit.errors import UserError
 from voxkit.rundir import CONFIG, digest, read_config
 
-SCORES = "scores.txt"
+AUTO = "auto"  # the label field is found by what the clips have
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,7 @@ class Examination:
     detect: DetectConfig = field(default_factory=DetectConfig)
     background: tuple[str, ...] = ()
     collar: float = 0.2  # how far off the onset of an event may be [s]
+    as_stream: bool = False  # whether recordings with events are scored as a stream too
 
     @property
     def is_applied(self) -> bool:
@@ -67,8 +68,13 @@ class Known:
         if examined.is_applied:
             found = Predictions.read(examined.model)
             identity = {PREDICTIONS: digest(examined.model / PREDICTIONS)}
-            return cls(found.head, list(found.classes), "auto", 0.0, 0.0, identity)
+            label = str(read_config(examined.model).get("label") or AUTO)
+            return cls(found.head, list(found.classes), label, 0.0, 0.0, identity)
         return cls.of_bundle(examined.model, examined.system)
+
+    def field(self, told: str | None) -> str | None:
+        """Where labels are, for the `label` of a folder of predictions: as told, else as in training; None is auto."""
+        return told or (None if self.label == AUTO else self.label)
 
     @classmethod
     def of_bundle(cls, path: Path, system: str) -> Known:

@@ -15,6 +15,7 @@ from voxkit.data.audio import Samples, notice_once
 from voxkit.data.detect_config import DetectConfig
 from voxkit.data.events import Detection
 from voxkit.data.resampling import StreamResampler
+from voxkit.decode import classifier_apply
 from voxkit.decode.classifier import TOGETHER, Classifier, Posteriors
 from voxkit.decode.classifier_apply import Request
 from voxkit.decode.labelling import read_thresholds
@@ -56,7 +57,6 @@ class Listener:
     ) -> None:
         self._classifier = classifier
         step = classifier.step(config.hop)
-        self._half = classifier.length // 2
         self._sliding = SlidingWindow(classifier.length, step)
         hop = step / classifier.rate
         self._detector = KeywordDetector(classifier.classes, config, hop, background=background, thresholds=thresholds)
@@ -65,7 +65,7 @@ class Listener:
 
     def feed(self, samples: Samples) -> list[Detection]:
         """Take samples (N,) and give the detections that they complete; chunks of any length give the same ones."""
-        found = [] if self._begun else self._take(np.zeros(self._half, np.float32))
+        found = [] if self._begun else self._take(np.zeros(self._classifier.half, np.float32))
         self._begun = True
         self.heard += len(samples)
         return found + self._take(samples)
@@ -74,7 +74,7 @@ class Listener:
         """End the stream."""
         if not self.heard:
             return []
-        return self._take(np.zeros(self._half, np.float32))
+        return self._take(np.zeros(self._classifier.half, np.float32))
 
     def _take(self, samples: Samples) -> list[Detection]:
         first = self._sliding.count
@@ -82,7 +82,8 @@ class Listener:
         if not len(windows):
             return []
         posteriors: Posteriors = self._classifier.windows(iter(windows))
-        ends = (first + np.arange(len(windows))) * self._sliding.hop + self._sliding.size - self._half
+        centres = (first + np.arange(len(windows))) * self._sliding.hop
+        ends = centres + self._sliding.size - self._classifier.half
         return self._detector.feed(posteriors, np.minimum(ends, self.heard) / self._classifier.rate)
 
 
@@ -91,6 +92,14 @@ def detections(listener: Listener, chunks: Iterable[Samples]) -> Iterator[Detect
     for samples in chunks:
         yield from listener.feed(samples)
     yield from listener.finish()
+
+
+def label_or_listen(request: Request, source: Source | None, out: Path | None) -> None:
+    """`apply`: listen to a source, if there is one, else label what the request names."""
+    if source is None:
+        classifier_apply.run(request, out)
+    else:
+        only_stream(request, source, out)
 
 
 def only_stream(request: Request, source: Source, out: Path | None) -> None:
@@ -126,13 +135,13 @@ def run(request: Request, source: Source) -> None:
 
 def _chunks(source: Source, classifier: Classifier, config: DetectConfig) -> Iterator[Samples]:
     if source.path == STDIN:
-        return resampled(_standard_input(), source, classifier.rate, classifier.step(config.hop))
-    samples = audio.load(source.path, classifier.rate)
-    size = TOGETHER * classifier.step(config.hop)
-    return (samples[begin : begin + size] for begin in range(0, len(samples), size))
+        return pcm(_standard_input(), source, classifier.rate, classifier.step(config.hop))
+    rate = audio.info(source.path).sampling_rate
+    size = max(1, round(TOGETHER * config.hop * rate))
+    return resampled(audio.blocks(source.path, size), rate, classifier.rate)
 
 
-def resampled(stream: BinaryIO, source: Source, wanted: int, hop: int) -> Iterator[Samples]:
+def pcm(stream: BinaryIO, source: Source, wanted: int, hop: int) -> Iterator[Samples]:
     """Samples of a stream at `wanted` Hz, mono, about `hop` of them at a time.
 
     Raises:
@@ -144,6 +153,11 @@ def resampled(stream: BinaryIO, source: Source, wanted: int, hop: int) -> Iterat
         notice_once(f"notice: the stream has {source.channels} channels; the mean of them is used")
     chunk = max(1, round(hop * rate / wanted))
     parts = read_pcm(stream, cast(Encoding, source.encoding), source.channels, None if mean else 0, chunk)
+    return resampled(parts, rate, wanted)
+
+
+def resampled(parts: Iterable[Samples], rate: int, wanted: int) -> Iterator[Samples]:
+    """Samples that come in parts at `rate` Hz, at `wanted` Hz."""
     if rate == wanted:
         yield from parts
         return

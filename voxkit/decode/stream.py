@@ -109,25 +109,6 @@ class SlidingWindow:
             return np.zeros((0, self.size), np.float32)
         return np.lib.stride_tricks.sliding_window_view(held, self.size)[:: self.hop]
 
-    def flush(self) -> Samples:
-        """End the stream: one more window, zeros behind, if samples have been in none, else none; (0 or 1, size).
-
-        A stream shorter than a window gives one. The next stream may then begin.
-        """
-        fresh = len(self._rest) - (max(0, self.size - self.hop) if self.count else 0)
-        last = np.pad(self._rest, (0, self.size - len(self._rest)))[None] if fresh > 0 else None
-        self._rest, self._skip, self.count = np.zeros(0, np.float32), 0, 0
-        return np.zeros((0, self.size), np.float32) if last is None else last
-
-
-def num_windows(num_samples: int, size: int, hop: int) -> int:
-    """How many windows `SlidingWindow` gives for a stream of so many samples, that of `flush` among them."""
-    if num_samples <= size:
-        return int(num_samples > 0)
-    full = (num_samples - size) // hop + 1
-    begun, covered = full * hop, (full - 1) * hop + size
-    return full + int(num_samples > max(begun, covered))
-
 
 class KeywordDetector:
     """Reports each keyword of a stream once.
@@ -169,11 +150,6 @@ class KeywordDetector:
         self._lows = np.ones(len(self.labels), dtype=np.int64)  # how often each class has been below its low threshold
         self._lows_then = np.zeros(len(self.labels), dtype=np.int64)  # the same at its last report
         self._deaf_until = -np.inf
-
-    def push(self, posterior: ArrayLike, time: float) -> Detection | None:
-        """Take the posterior (C,) of `time` [s], and say which keyword it completes, if it does."""
-        found = self.feed(np.asarray(posterior, dtype=np.float64)[None], [time])
-        return found[0] if found else None
 
     def feed(self, posteriors: ArrayLike, times: ArrayLike) -> list[Detection]:
         """Take posteriors (N, C) of `times` (N,) [s], which ascend, and give the detections among them.

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -28,7 +28,6 @@ from voxkit.metrics.calibration import (
     average_precision,
     equal_error_rate,
     lines,
-    numbered,
     quantiles,
 )
 from voxkit.metrics.calibration import Judged as Ranked
@@ -36,6 +35,7 @@ from voxkit.metrics.calibration import Judged as Ranked
 Kind = Literal["single", "multi"]
 Booleans = NDArray[np.bool_]
 
+SCORES = "scores.txt"
 THRESHOLD = 0.5  # of a sigmoid, where none was tuned
 _ROUNDING = 1e-5  # by which a sum of float32 posteriors may leave [0, 1]
 _AT_ONCE = 200_000  # weights handled together by the bootstrap: what a cache holds
@@ -154,32 +154,27 @@ class ClassifyReport:
     Args:
         judged: its clips.
         thresholds: (C,) in [0, 1], from which on a class holds in multi-label classification; otherwise 0.5.
-        over: what the bootstrap draws, "clips" or whole "groups".
-        replications, seed: of the bootstrap.
+        replications, seed: of the bootstrap; without replications there are no intervals, whose ends are NaN.
 
     Raises:
-        ValueError: thresholds where one class holds, or not one a class; groups to draw where there are none;
-            no replications.
+        ValueError: thresholds where one class holds, or not one a class; replications below 0.
     """
 
     def __init__(
         self,
         judged: Judged,
         thresholds: ArrayLike | None = None,
-        over: Literal["clips", "groups"] = "clips",
         replications: int = 1000,
         seed: int = 0,
     ) -> None:
         if thresholds is not None and judged.kind == "single":
             raise ValueError("where exactly one class holds, the highest score decides and no threshold")
-        if over == "groups" and judged.groups is None:
-            raise ValueError("there are no groups to draw")
         given = np.full(len(judged.classes), THRESHOLD) if thresholds is None else np.asarray(thresholds, np.float64)
-        if replications < 1:
-            raise ValueError("intervals need a replication or more")
+        if replications < 0:
+            raise ValueError(f"{replications} replications")
         if given.shape != (len(judged.classes),):
             raise ValueError(f"thresholds {given.shape} for {len(judged.classes)} classes")
-        self.judged, self.thresholds, self.over = judged, given, over
+        self.judged, self.thresholds = judged, given
         self._replications, self._seed = replications, seed
 
     @cached_property
@@ -231,17 +226,15 @@ class ClassifyReport:
     @cached_property
     def _intervals(self) -> list[Interval]:
         values = self._measures(np.ones((1, len(self.judged))))[0]
-        draws = np.concatenate([self._measures(weight) for weight in self._weights()])
+        draws = np.concatenate([np.zeros((0, len(values))), *(self._measures(weight) for weight in self._weights())])
         return [Interval(float(value), *quantiles(draws[:, column])) for column, value in enumerate(values)]
 
     def _weights(self) -> Iterator[Doubles]:
         """(rows, N) how often each clip is drawn in some of the replications (Bisani and Ney 2004)."""
-        total, by_group = len(self.judged), self.over == "groups" and self.judged.groups is not None
-        unit = numbered(self.judged.groups or ()) if by_group else np.arange(total)
-        count = int(unit.max()) + 1
+        total = len(self.judged)
         rng, at_once = np.random.default_rng(self._seed), max(1, _AT_ONCE // total)
         for begin in range(0, self._replications, at_once):
-            yield draws_with_replacement(rng, min(at_once, self._replications - begin), count)[:, unit]
+            yield draws_with_replacement(rng, min(at_once, self._replications - begin), total)
 
     @property
     def accuracy(self) -> Interval:
@@ -325,32 +318,34 @@ class ClassifyReport:
             macro.pop("map", None)
             value, low, high = self.accuracy
             counts = f"{self.right.sum()} / {len(self.judged)}"
-            found = [f"%ACC {value:.2f} [ {counts}, {low:.2f} to {high:.2f} ] {path}", *self._over_groups(path)]
+            within = f", {low:.2f} to {high:.2f}" if self._replications else ""
+            found = [f"%ACC {value:.2f} [ {counts}{within} ] {path}", *self._over_groups(path)]
             found.append(f"%UAR {self.macro_recall:.2f} [ macro over {self._present} classes ] {path}")
-            found += lines(macro, over, path)
+            found += self._macro_lines(macro, over, path)
         else:
             at = f"at thresholds {self.thresholds.min():.2f} to {self.thresholds.max():.2f}"
-            found = [*lines(macro, over, path)]
+            found = [*self._macro_lines(macro, over, path)]
             found.append(f"%F1 {self.macro_f1:.2f} [ macro over {self._present} classes, {at} ] {path}")
         left_out = [row.name for row in self.by_class if row.auc is None]
         if left_out:
             found.append(f"AUC and EER leave out, as all clips have them or none: {', '.join(left_out)}")
-        return [*found, f"intervals are 95 % bootstrap over {self._drawn}"]
+        return [*found, "intervals are 95 % bootstrap over clips"] if self._replications else found
+
+    def _macro_lines(self, macro: Mapping[str, Interval], over: str, path: object) -> Iterator[str]:
+        if self._replications:
+            return lines(macro, over, path)
+        return (f"%{name.upper()} {found.value:.2f} [ {over} ] {path}" for name, found in macro.items())
 
     def _over_groups(self, path: object) -> Iterator[str]:
         mean = self.mean_over_groups
         if mean is not None:
             found = sorted(group.accuracy for group in self.by_group.values())
-            over = f"mean over {len(found)} {self.judged.by}s, lowest {found[0]:.2f}, highest {found[-1]:.2f}"
+            over = f"mean over {len(found)} {plural(self.judged.by)}, lowest {found[0]:.2f}, highest {found[-1]:.2f}"
             yield f"%ACC {mean:.2f} [ {over} ] {path}"
 
     @property
     def _present(self) -> int:
         return sum(row.clips > 0 for row in self.by_class)
-
-    @property
-    def _drawn(self) -> str:
-        return "clips" if self.over == "clips" else f"{self.judged.by}s"
 
     def as_dict(self) -> dict[str, Any]:
         """What `score.json` holds."""
@@ -363,11 +358,11 @@ class ClassifyReport:
             "macro_f1": self.macro_f1,
             "classes": len(self.judged.classes),
             "without_auc_and_eer": [row.name for row in self.by_class if row.auc is None],
-            "bootstrap": f"{self._replications} times, over {self._drawn}",
+            "bootstrap": f"{self._replications} times, over clips",
             **(
                 {}
                 if self.mean_over_groups is None
-                else {f"mean_accuracy_over_{self.judged.by}s": self.mean_over_groups}
+                else {f"mean_accuracy_over_{plural(self.judged.by)}": self.mean_over_groups}
             ),
             "by_class": {row.name: {k: v for k, v in row._asdict().items() if k != "name"} for row in self.by_class},
             **(
@@ -377,19 +372,20 @@ class ClassifyReport:
             ),
         }
 
-    def write(self, folder: Path, title: str = "") -> None:
+    def write(self, folder: Path, path: object, title: str = "") -> None:
         """Write the scores into an existing folder.
 
-        These are score.json, score.txt (`lines`), by_class.txt, det.png, by_group.txt if there are groups, and of
+        These are score.json, scores.txt (`lines`), by_class.txt, det.png, by_group.txt if there are groups, and of
         single labels confusion.txt and confusion.png.
 
         Args:
+            path: what the lines name, such as the folder that this one will be.
             title: of the pictures.
         """
         from voxkit.metrics.classify_plots import confusion_matrix_plot, det_plot
 
         (folder / "score.json").write_text(json.dumps(self.as_dict(), indent=2, ensure_ascii=False) + "\n", "utf-8")
-        (folder / "score.txt").write_text("".join(f"{line}\n" for line in self.lines(folder)), "utf-8")
+        (folder / SCORES).write_text("".join(f"{line}\n" for line in self.lines(path)), "utf-8")
         classes = [(*row[:-1], None if row.threshold is None else f"{row.threshold:.4f}") for row in self.by_class]
         _write_table(folder / "by_class.txt", ("class", *ByClass._fields[1:]), classes)
         if self.by_group:
@@ -415,6 +411,11 @@ def _auc(wanted: Doubles, others: Doubles) -> Doubles:
 
 def _bounds(found: Interval) -> dict[str, float | None]:
     return {name: _known(value) for name, value in found._asdict().items()}
+
+
+def plural(noun: str) -> str:
+    """Of a name such as `fold`, `speaker` or `class`."""
+    return f"{noun}es" if noun.endswith(("s", "x", "z", "ch", "sh")) else f"{noun}s"
 
 
 def _known(value: float) -> float | None:

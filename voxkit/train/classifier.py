@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -11,12 +11,13 @@ from typing import Any, TypeVar, cast
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.utils.data import get_worker_info
 
 from voxkit.data.audio import Samples, load
 from voxkit.data.batching import plan
 from voxkit.data.clip_augment import augmented, between_classes, target
 from voxkit.data.clip_config import ClipDataConfig
-from voxkit.data.clips import CLASSES, class_names, clip_files, load_clip, open_clips
+from voxkit.data.clips import CLASSES, Clip, class_names, clip_files, decodable, load_clip, open_clips
 from voxkit.data.features import Extractor
 from voxkit.data.manifests import check_cuts, manifest_files, open_cuts
 from voxkit.decode.classifier import Classifier, judge
@@ -71,21 +72,32 @@ class ClassifierTask:
         self.rate = config.features.sampling_rate
         self.length = round(config.clip.seconds * self.rate)
         shortest = config.features.frame_length
-        self.clips = open_clips(data.train, data.label, config.head, shortest, data.max_bad, folder / "train.jsonl")
+        self._memory = Memory(data.memory * 1e6)
+        clips = open_clips(data.train, data.label, config.head, shortest, data.max_bad, folder / "train.jsonl")
+        self.clips = self._decodable("train", clips, folder)
         self.classes = class_names(self.clips)
         least = 2 if config.head == "single" else 1
         if len(self.classes) < least:
             raise UserError(f"{data.train}: has {len(self.classes)} class(es), {least} are the least", fix="add clips")
-        self.scored, self.dev = "train", self.clips[:: max(1, len(self.clips) // FEW)]
+        self.scored, self.dev = "train", self.clips
+        self._tested = range(0, len(self.clips), max(1, len(self.clips) // FEW))
         if data.dev:
             listed = folder / "dev.jsonl"
-            self.scored = "dev"
-            self.dev = open_clips(data.dev, data.label, config.head, shortest, data.max_bad, listed, self.classes)
+            clips = open_clips(data.dev, data.label, config.head, shortest, data.max_bad, listed, self.classes)
+            self.scored, self.dev = "dev", self._decodable("dev", clips, folder)
+            self._tested = range(len(self.dev))
         noises = list(check_cuts(open_cuts(data.noise), data.noise)) if data.noise else []
         (folder / CLASSES).write_text("".join(f"{name}\n" for name in self.classes), encoding="utf-8")
         self.assets: Mapping[str, Path] = {CLASSES: folder / CLASSES}
         self._noises = [partial(load, cut, self.rate) for cut in noises]
-        self._memory = Memory(data.memory * 1e6)
+
+    def _decodable(self, name: str, clips: Sequence[Clip], folder: Path) -> list[Clip]:
+        """Those whose audio can be used; it is kept, so that processes which load data later have it in common."""
+
+        def keep(index: int, samples: Samples) -> None:
+            self._memory.get((name, index), lambda: samples)
+
+        return decodable(clips, self.rate, self.config.data.max_bad, folder / f"{name}_audio.jsonl", keep)
 
     def model(self) -> ClipClassifier:
         """A new model that normalises with the statistics of the training clips."""
@@ -139,7 +151,9 @@ class ClassifierTask:
     def score(self, model: nn.Module) -> Score:
         """Error rate (single) or 100 minus macro AUC (multi) of the dev clips, or of some training clips."""
         config = self.config
-        report = judge(Classifier(model, config.head, self.classes, config.clip, config.features), self.dev)
+        classifier = Classifier(model, config.head, self.classes, config.clip, config.features)
+        sounds = (self._samples(self.scored, self.dev, index) for index in self._tested)
+        report = judge(classifier, [self.dev[index] for index in self._tested], sounds)
         if config.head == "single":
             return Score(
                 100 - report.accuracy.value, "ERR", report.lines(self.scored)[:1], {"acc": report.accuracy.value}
@@ -149,7 +163,10 @@ class ClassifierTask:
 
     def samples(self, index: int) -> Samples:
         """The audio of a training clip at the features' sampling rate, kept in memory where there is room."""
-        return self._memory.get(("audio", index), lambda: load_clip(self.clips[index], self.rate))
+        return self._samples("train", self.clips, index)
+
+    def _samples(self, name: str, clips: Sequence[Clip], index: int) -> Samples:
+        return self._memory.get((name, index), lambda: load_clip(clips[index], self.rate))
 
     def example(self, index: int, epoch: int) -> tuple[Tensor, Tensor]:
         """A training clip as the network sees it in an epoch: features (T, F), target (C,)."""
@@ -203,7 +220,10 @@ class ClipBatches:
 
 
 class Memory:
-    """What was made once and fits into so many bytes; what does not fit is made again each time."""
+    """What was made once and fits into so many bytes; what does not fit is made again each time.
+
+    A process that loads data for one epoch keeps nothing but what it began with: it needs nothing of its own twice.
+    """
 
     def __init__(self, size: float) -> None:
         self._room = size
@@ -216,7 +236,7 @@ class Memory:
         made = make()
         parts: tuple[Any, ...] = made if isinstance(made, tuple) else (made,)
         size = sum(part.nbytes for part in parts)
-        if size <= self._room:
+        if size <= self._room and get_worker_info() is None:
             self._room -= size
             self._kept[key] = made
         return made

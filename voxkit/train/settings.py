@@ -74,6 +74,3 @@ def resumable(section: str = "train") -> tuple[str, ...]:
         "device workers threads"
     )
     return tuple(f"{section}.{name}" for name in names.split())
-
-
-RESUMABLE = resumable()

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -26,23 +27,32 @@ from voxkit.decode.predictions import Predictions
 from voxkit.errors import DataError, UserError
 from voxkit.onnx_session import facts_of, open_session
 
-SCENE = (("low", 1.0), ("high", 1.0), ("low", 1.0))
+SCENE = (("quiet", 0.5), ("low", 1.0), ("high", 1.0), ("low", 1.0), ("quiet", 0.5))
+QUIET: dict[str, Any] = {"background": ["quiet"], "set_": ["smoothing=0", "min_duration=0.2"]}
 
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with `tones`, the models `single` and `multi`, and a recording with its events."""
+    """A folder with `tones`, models of them: `single`, `multi` and `quiet`, which knows quiet too; and a recording."""
     folder = tmp_path_factory.mktemp("place")
     data = tones.write(folder / "tones", 4)
-    made_model.make(data, folder / "single")
+    made_model.make(data, folder / "single", "train.epochs=16")
     made_model.make(data, folder / "multi", "head=multi", "train.epochs=12")
+    shutil.copytree(data, folder / "with_quiet")
+    (folder / "with_quiet" / "quiet").mkdir()
+    for number in range(4):
+        sound = tones.tone("quiet", seed=number)
+        soundfile.write(folder / "with_quiet" / "quiet" / f"{number}.wav", sound, tones.RATE)
+    made_model.make(
+        folder / "with_quiet", folder / "quiet", "train.epochs=40", "augment.wrap=false", "augment.shift=0.5"
+    )
     samples = tones.scene(*SCENE)
     soundfile.write(folder / "scene.wav", samples, tones.RATE)
     ((clip),) = open_clips(folder / "scene.wav", "auto", "multi", 0.02, need_labels=False)
     said = [
-        {"id": f"s{n}", "recording_id": "scene", "start": float(n), "duration": 1.0, "channel": 0,
+        {"id": f"s{n}", "recording_id": "scene", "start": n + 0.5, "duration": 1.0, "channel": 0,
          "custom": {"event": name}}
-        for n, (name, _) in enumerate(SCENE)
+        for n, (name, _) in enumerate(SCENE[1:-1])
     ]  # fmt: skip
     write_cuts([{**clip.cut, "supervisions": said}], folder / "scene.jsonl.gz")
     return folder
@@ -89,12 +99,34 @@ def test_labelled_manifests_are_sound_and_can_be_scored(
     assert "%ACC 100.00 [ 12 / 12" in from_model
 
 
+def test_what_was_applied_knows_where_labels_are(
+    place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A model whose classes are in `kind`, of clips with a misleading text."""
+    cuts = []
+    for cut in open_cuts_of(place / "tones"):
+        (said,) = cut["supervisions"]
+        cuts.append({**cut, "supervisions": [{**said, "text": "a b", "custom": {"kind": said["custom"]["class"]}}]})
+    write_cuts(cuts, tmp_path / "cuts.jsonl")
+    made_model.make(tmp_path / "cuts.jsonl", tmp_path / "model", "data.label=kind")
+    apply(tmp_path / "model", [tmp_path / "cuts.jsonl"], tmp_path / "applied")
+    score([tmp_path / "model", tmp_path / "cuts.jsonl"], tmp_path / "scored")
+    wanted = capsys.readouterr().out.replace(str(tmp_path / "scored"), "X").splitlines()[-5:]
+    for name in ("applied", "scored"):
+        score([tmp_path / name, tmp_path / "cuts.jsonl"])
+        assert capsys.readouterr().out.replace(str(tmp_path / name), "X").splitlines() == wanted
+    apply(place / "single", [tmp_path / "cuts.jsonl"], tmp_path / "told", label="kind")
+    score([tmp_path / "told", tmp_path / "cuts.jsonl"])
+    assert "[ 12 / 12" in capsys.readouterr().out
+
+
 def test_scores_are_written(place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "test"
     score([place / "single", place / "tones"], out, by="class")
     told = capsys.readouterr().out
     assert told == (out / "scores.txt").read_text()
-    assert f"%ACC 100.00 [ mean over 3 classs, lowest 100.00, highest 100.00 ] {out}\n" in told
+    assert f"%ACC 100.00 [ mean over 3 classes, lowest 100.00, highest 100.00 ] {out}\n" in told
+    assert not (out / "score.txt").exists()
     names = {"by_class.txt", "by_group.txt", "confusion.png", "det.png", "score.json", "predictions.jsonl"}
     assert names <= {path.name for path in out.iterdir()}
     assert Predictions.read(out).classes == tuple(sorted(tones.TONES))
@@ -141,28 +173,28 @@ def test_several_classes_are_told_by_thresholds(
 
 def test_long_recordings_become_events(place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "events"
-    apply(place / "single", [place / "scene.wav"], out, plot=["scene"], set_=["smoothing=0"])
+    apply(place / "quiet", [place / "scene.wav"], out, plot=["scene"], **QUIET)
     rows = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
     assert [row[2] for row in rows] == ["low", "high", "low"]
-    assert [float(row[0]) for row in rows] == pytest.approx([0, 1, 2], abs=0.3)
+    assert [float(row[0]) for row in rows] == pytest.approx([0.5, 1.5, 2.5], abs=0.3)
     assert (out / "plots" / "scene.png").exists()
     assert len(lines(out, "supervisions.jsonl.gz")) == 3
-    apply(place / "single", [place / "scene.wav"], out, plot=["scene"], set_=["smoothing=0"])
+    apply(place / "quiet", [place / "scene.wav"], out, plot=["scene"], **QUIET)
     assert [line.split("\t")[2] for line in capsys.readouterr().out.splitlines()] == ["low", "high", "low"]
-    apply(place / "single", [place / "scene.wav"], detect=False)
+    apply(place / "quiet", [place / "scene.wav"], detect=False)
     assert len(capsys.readouterr().out.splitlines()) == 1
-    apply(place / "single", [place / "scene.wav"], background=["low"], set_=["smoothing=0"])
+    apply(place / "quiet", [place / "scene.wav"], background=["low", "quiet"], set_=QUIET["set_"])
     assert [line.split("\t")[2] for line in capsys.readouterr().out.splitlines()] == ["high"]
 
 
 def test_events_are_scored_and_tuned(place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    score([place / "single", place / "scene.jsonl.gz"], tmp_path / "x", events=True, collar=0.3, set_=["smoothing=0"])
+    score([place / "quiet", place / "scene.jsonl.gz"], tmp_path / "x", events=True, collar=0.3, **QUIET)
     assert "%F1 100.00 [ precision 100.00, recall 100.00, 3 of 3 events" in capsys.readouterr().out
     assert {"score.json", "by_class.tsv", "events.tsv"} <= {path.name for path in (tmp_path / "x").iterdir()}
-    score([place / "single", place / "scene.jsonl.gz"], tmp_path / "y", events=True, collar=0.3, tune=True)
+    score([place / "quiet", place / "scene.jsonl.gz"], tmp_path / "y", events=True, collar=0.3, tune=True, **QUIET)
     assert set(yaml.safe_load((tmp_path / "y" / "thresholds.yaml").read_text())) == set(tones.TONES)
     capsys.readouterr()
-    score([place / "single", place / "scene.jsonl.gz"], events=True, collar=0.3, background=["low"])
+    score([place / "quiet", place / "scene.jsonl.gz"], events=True, collar=0.3, background=["low", "quiet"])
     assert "1 of 1 events" in capsys.readouterr().out
     with pytest.raises(UserError, match="--events does not go with --by"):
         score([place / "single", place / "scene.jsonl.gz"], events=True, by="fold")

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated, Self
+from typing import Self
 
 import typer
 from pydantic import Field, model_validator
 
-from voxkit.commands.options import MaxBad
+from voxkit.commands import options
 from voxkit.config import Config, ConfigFile, PrintConfig, Set, build, to_yaml
 from voxkit.data.clip_config import ClipAugmentConfig
 from voxkit.data.detect_config import DetectConfig
 from voxkit.data.feature_config import FeatureConfig, SpecAugmentConfig
-from voxkit.errors import UserError
 from voxkit.train.classifier_config import ClassifierConfig
 
 app = typer.Typer(no_args_is_help=True)
@@ -74,48 +72,16 @@ class AudioEvent(ClassifierConfig):
 
 CONFIG = AudioEvent
 
-Model = Annotated[
-    Path | None, typer.Argument(help="Experiment or bundle of audio-event train, or folder of audio-event export.")
-]
-Label = Annotated[
-    str | None,
-    typer.Option("--label", help="Field that has the class; else that of the training.", show_default=False),
-]
-Threshold = Annotated[
-    float | None,
-    typer.Option("--threshold", help="Posterior from which a class holds.", show_default=False),
-]
-Thresholds = Annotated[
-    Path | None,
-    typer.Option("--thresholds", help="Those of each class, by score --tune; file or folder.", show_default=False),
-]
-Background = Annotated[
-    list[str] | None,
-    typer.Option("--background", help="Class that is not to be reported (repeatable).", show_default=False),
-]
-Hop = Annotated[
-    float | None,
-    typer.Option(
-        "--hop", help="From one window of a recording to the next, in seconds; --set hop.", show_default=False
-    ),
-]
-
 
 @app.command()
 def train(
-    train: Annotated[
-        Path | None, typer.Option("--train", help="CutSet, or folder with a sub-folder of audio for each class.")
-    ] = None,
-    dev: Annotated[
-        Path | None, typer.Option("--dev", help="The same to score on during training; else some of --train.")
-    ] = None,
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="Experiment folder; run again to resume.")] = None,
-    noise: Annotated[Path | None, typer.Option("--noise", help="CutSet of noises to mix in.")] = None,
-    label: Annotated[
-        str | None, typer.Option("--label", help="Field that has the class; `text` for the text.", show_default=False)
-    ] = None,
-    seed: Annotated[int | None, typer.Option("--seed", help="Same as --set train.seed=N.")] = None,
-    max_bad: MaxBad = 0.0,
+    train: options.TrainClips = None,
+    dev: options.DevClips = None,
+    out: options.Experiment = None,
+    noise: options.Noises = None,
+    label: options.LabelField = None,
+    seed: options.Seed = None,
+    max_bad: options.MaxBad = 0.0,
     config: ConfigFile = None,
     set_: Set = None,
     print_config: PrintConfig = False,
@@ -134,65 +100,37 @@ def train(
 
       voxkit audio-event train ... --set model.channels=[16,32,64] --set model.depth=1 --out exp/small
     """
-    data = {
-        name: str(value)
-        for name, value in {"train": train, "dev": dev, "noise": noise, "label": label}.items()
-        if value is not None
-    }
-    flags = {"data": {**data, **({"max_bad": max_bad} if max_bad else {})}}
-    if seed is not None:
-        flags["train"] = {"seed": seed}
-    settings = build(AudioEvent, config, set_, **flags)
+    settings = build(CONFIG, config, set_, **options.training_flags(train, dev, noise, label, seed, max_bad))
     if print_config:
         print(to_yaml(settings), end="")
         return
-    missing = [] if settings.data.train else ["--train"]
-    missing += ["--out"] if out is None else []
-    if out is None or missing:
-        raise UserError(f"audio-event train needs {' and '.join(missing)}", fix="see voxkit audio-event train --help")
+    folder = options.require_folders("audio-event train", settings.data.train, out)
 
     from voxkit.commands.audio_event.task import identified, make
     from voxkit.train import run
 
     settings = settings.model_copy(update={"data": identified(settings.data)})
-    run.train("audio-event train", settings, settings.train, out, lambda folder: make(settings, folder))
+    run.train("audio-event train", settings, settings.train, folder, lambda work: make(settings, work))
 
 
 @app.command()
 def apply(
-    model: Model = None,
-    inputs: Annotated[
-        list[Path] | None,
-        typer.Argument(help="Manifests, folders of classes, or audio files; with --stream one file, or `-`."),
-    ] = None,
-    out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="Folder for manifests; else stdout.", show_default=False)
-    ] = None,
-    detect: Annotated[
-        bool | None,
-        typer.Option(
-            "--detect/--clips", help="Find classes with their times, or label whole clips.", show_default=False
-        ),
-    ] = None,
-    stream: Annotated[bool, typer.Option("--stream", help="Report each class as soon as it is heard.")] = False,
-    threshold: Threshold = None,
-    thresholds: Thresholds = None,
-    top: Annotated[
-        int | None, typer.Option("--top", min=1, help="Print the best so many classes of a clip.", show_default=False)
-    ] = None,
-    hop: Hop = None,
-    background: Background = None,
-    plot: Annotated[
-        list[str] | None,
-        typer.Option("--plot", metavar="ID", help="Draw this recording and its classes (repeatable)."),
-    ] = None,
-    encoding: Annotated[str, typer.Option("--encoding", help="Of samples on stdin: s16le or f32le.")] = "s16le",
-    rate: Annotated[
-        int | None, typer.Option("--rate", min=1, help="Of stdin, in Hz; else the model's.", show_default=False)
-    ] = None,
-    channels: Annotated[int, typer.Option("--channels", min=1, help="Of stdin; their mean is heard.")] = 1,
-    label: Label = None,
-    max_bad: MaxBad = 0.0,
+    model: options.Model = None,
+    inputs: options.Inputs = None,
+    out: options.Manifests = None,
+    detect: options.Detect = None,
+    stream: options.Stream = False,
+    threshold: options.Threshold = None,
+    thresholds: options.Thresholds = None,
+    top: options.Top = None,
+    hop: options.Hop = None,
+    background: options.Background = None,
+    plot: options.Plot = None,
+    encoding: options.Encoding = "s16le",
+    rate: options.Rate = None,
+    channels: options.Channels = 1,
+    label: options.Label = None,
+    max_bad: options.MaxBad = 0.0,
     config: ConfigFile = None,
     set_: Set = None,
     print_config: PrintConfig = False,
@@ -223,53 +161,33 @@ def apply(
     if print_config:
         print(to_yaml(settings), end="")
         return
-    if model is None or not inputs:
-        raise UserError(
-            f"audio-event apply needs {'a model' if model is None else 'clips or audio'}",
-            fix="see voxkit audio-event apply --help",
-        )
+    model, given = options.require_inputs("audio-event apply", model, inputs)
 
-    from voxkit.decode.classifier_apply import Request, run
-    from voxkit.decode.listening import Source, only_stream
+    from voxkit.decode.classifier_apply import Request
+    from voxkit.decode.listening import Source, label_or_listen
 
     request = Request(
-        "audio_event", model, tuple(inputs), detect, label, threshold, thresholds, top, settings,
+        "audio_event", model, given, detect, label, threshold, thresholds, top, settings,
         tuple(background or ()), tuple(plot or ()), max_bad,
     )  # fmt: skip
-    if stream:
-        only_stream(request, Source(str(inputs[0]), encoding, rate, channels), out)
-    else:
-        run(request, out)
+    label_or_listen(request, Source(str(given[0]), encoding, rate, channels) if stream else None, out)
 
 
 @app.command()
 def score(
-    paths: Annotated[
-        list[Path],
-        typer.Argument(metavar="MODEL TEST", help="A model, or what apply --out wrote, and labelled clips."),
-    ],
-    out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="Folder for the results; else lines only.", show_default=False)
-    ] = None,
-    by: Annotated[
-        str, typer.Option("--by", help="Field of the clips to tell groups by, such as fold or speaker.")
-    ] = "",
-    predictions: Annotated[
-        bool, typer.Option("--predictions", help="Pool results of score --out: the arguments are their folders.")
-    ] = False,
-    events: Annotated[bool, typer.Option("--events", help="Find classes in recordings that have their times.")] = False,
-    collar: Annotated[
-        float, typer.Option("--collar", min=0, help="How far off the onset and end of an event may be, in seconds.")
-    ] = 0.2,
-    tune: Annotated[
-        bool, typer.Option("--tune", help="Find the best thresholds for TEST (a dev set): OUT/thresholds.yaml.")
-    ] = False,
-    threshold: Threshold = None,
-    thresholds: Thresholds = None,
-    hop: Hop = None,
-    background: Background = None,
-    label: Label = None,
-    max_bad: MaxBad = 0.0,
+    paths: options.ModelAndTest,
+    out: options.Results = None,
+    by: options.By = "",
+    predictions: options.Pooled = False,
+    events: options.Events = False,
+    collar: options.Collar = 0.2,
+    tune: options.Tune = False,
+    threshold: options.Threshold = None,
+    thresholds: options.Thresholds = None,
+    hop: options.Hop = None,
+    background: options.Background = None,
+    label: options.Label = None,
+    max_bad: options.MaxBad = 0.0,
     config: ConfigFile = None,
     set_: Set = None,
 ) -> None:
@@ -300,27 +218,20 @@ def score(
     if predictions:
         pool("audio_event", paths, thresholds, by, out)
         return
-    if len(paths) != 2:
-        raise UserError(
-            f"audio-event score takes a model and clips, not {len(paths)} paths", fix="join clips: voxkit cuts join"
-        )
     examined = Examination(
-        "audio_event", paths[0], paths[1], label, by, threshold, thresholds, tune, events, max_bad, settings,
-        tuple(background or ()), collar,
+        "audio_event", *options.require_two("audio-event score", paths), label, by, threshold, thresholds, tune, events,
+        max_bad, settings, tuple(background or ()), collar,
     )  # fmt: skip
     run(examined, out)
 
 
 @app.command()
 def export(
-    model: Annotated[Path, typer.Argument(help="Experiment or bundle of audio-event train, distill or quantize.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write.")],
-    int8: Annotated[bool, typer.Option("--int8", help="Weights and activations in 8 bits; needs --calibrate.")] = False,
-    calibrate: Annotated[
-        Path | None,
-        typer.Option("--calibrate", help="Clips to find the ranges of activations on.", show_default=False),
-    ] = None,
-    thresholds: Thresholds = None,
+    model: options.Trained,
+    out: options.NewFolder,
+    int8: options.Int8 = False,
+    calibrate: options.Calibrate = None,
+    thresholds: options.Thresholds = None,
 ) -> None:
     """Write a model as ONNX, for onnxruntime: model.onnx, and model.json with all that a deployment needs to know.
 

@@ -3,7 +3,7 @@
 #   extras="demo"                                # of pyproject.toml, beside the core
 #   . "$(dirname "${BASH_SOURCE[0]}")/../../../tools/recipe.sh"
 #   if stage 1 "Prepare"; then voxkit prepare ...; fi
-#   finish "$exp"/seed*/decode/score.txt         # prints the headline lines and writes RESULTS.md
+#   finish "$exp"/seed*/decode/scores.txt        # prints the headline lines and writes RESULTS.md
 #
 # Gives: $here $root $data $exp $results $seeds $num_jobs $smoke; runs from any directory. Commands resume and skip what is
 # complete, so running a recipe again goes on where it stopped.
@@ -90,8 +90,13 @@ beside() {
     shift
     while [ "$(jobs -rp | wc -l)" -ge "$num_jobs" ]; do sleep 0.2; done
     mkdir -p "$(dirname "$log")"
+    rm -f "$log.status"
     set -m # a process group of its own, so that a signal reaches all that the command has started
-    OMP_NUM_THREADS=1 "$@" >"$log" 2>&1 &
+    # the shell forgets how jobs ended that `jobs` has seen end, so that each writes it down
+    (
+        trap 'echo $? >"$log.status"' EXIT
+        OMP_NUM_THREADS=1 "$@"
+    ) >"$log" 2>&1 &
     set +m
     running+=($!) running_logs+=("$log")
     trap 'stop_running; exit 130' INT
@@ -103,10 +108,12 @@ stop_running() {
     wait
 }
 settle() {
-    local index status=0
+    local index ended status=0
     for index in "${!running[@]}"; do
-        wait "${running[$index]}" && continue
-        status=$?
+        wait "${running[$index]}" 2>/dev/null || true
+        ended=$(cat "${running_logs[$index]}.status" 2>/dev/null || echo 1) # none: it was killed
+        [ "$ended" = 0 ] && continue
+        status=$ended
         echo "failed ($status), see ${running_logs[$index]}:" >&2
         tail -n 20 "${running_logs[$index]}" >&2
     done

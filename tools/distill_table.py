@@ -56,6 +56,7 @@ def main() -> None:
     args.out.mkdir(parents=True, exist_ok=True)
     save(args.out / "1_systems.tsv", systems_table(right, sizes, models))
     save(args.out / "2_folds.tsv", folds_table(tests, args.folds))
+    save(args.out / "3_int8.tsv", runtimes_table(args.exp / "int8"))
     (args.out / "scores.txt").write_text("".join(f"{line}\n" for line in headline(right, sizes)), encoding="utf-8")
     points = [Costed(title(name), sizes[name], *accuracy(right[name]), title(name)) for name in (TEACHER, *SYSTEMS)]
     accuracy_against_cost(
@@ -164,6 +165,21 @@ def folds_table(tests: dict[str, list[list[Path]]], folds: list[str]) -> list[tu
         rows.append(
             (title(name), *(f"{np.mean([100 * answers([f]).mean() for f in column]):.2f}" for column in columns))
         )
+    return rows
+
+
+def runtimes_table(folder: Path) -> list[tuple[str, ...]]:
+    """What `quantize --int8 --report` measured of each model: one clip on one thread, and accuracy on one fold."""
+    rows: list[tuple[str, ...]] = [("model of fold 1", "run by", "ms a clip", "memory [MB]", "bytes", "accuracy [%]")]
+    for path in sorted(folder.glob("*/report.json")):
+        report = json.loads(path.read_text(encoding="utf-8"))
+        scores = {name: f"{100 - score['value']:.2f}" for name, score in report["scores"].items()}
+        for run in report["runtimes"]:
+            value = scores["int8" if "int8" in run["name"] else "float"]
+            times = f"{1e3 * run['median']:.2f} ({1e3 * run['p10']:.2f} to {1e3 * run['p90']:.2f})"
+            rows.append(
+                (path.parent.name, run["name"], times, f"{run['memory'] / 1e6:.0f}", f"{run['weights']:,}", value)
+            )
     return rows
 
 

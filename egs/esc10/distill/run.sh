@@ -2,7 +2,7 @@
 # ESC-10: a network of 26 thousand weights learns from one of 1.2 million, and is stored in 3 bits a weight (system 1: quantized
 # distillation). On the official five folds, one teacher a fold (those of egs/esc10/audio_event, trained there if they
 # are not), students over three seeds, beside the three baselines: quantization after training, quantization-aware
-# training without a teacher, distillation without quantization.
+# training without a teacher, distillation without quantization. Then int8 inference.
 extras="export"
 default_seeds="0 1 2"
 . "$(dirname "${BASH_SOURCE[0]}")/../../../tools/recipe.sh"
@@ -48,7 +48,17 @@ if stage 2 "Train and quantize the students"; then
     settle
 fi
 
-if stage 3 "Compare"; then
+if stage 3 "Compute in 8 bits too, with onnxruntime"; then
+    part=$parts/fold-1-of-5
+    for name in teacher distilled; do
+        model=$exp/seed${seeds%% *}/fold1/distilled
+        if [ $name = teacher ]; then model=$teachers/exp$suffix/seed0/fold1/teacher; fi
+        OMP_NUM_THREADS=1 voxkit quantize "$model" --int8 --per channel --calibrate "$part/train.jsonl.gz" --report \
+            --dev "$part/held_out.jsonl.gz" --out "$exp/int8/$name"
+    done
+fi
+
+if stage 4 "Compare"; then
     python "$root/tools/distill_table.py" --exp "$exp" --teachers "$teachers/exp$suffix/seed0" --seeds "$seeds" \
         --folds "$folds" --out "$exp/results"
 fi

@@ -188,6 +188,27 @@ def test_the_file_is_as_small_as_it_says():
         assert layout.size("second.weight") == layout.size("norm.num_batches_tracked") == 0
 
 
+@pytest.mark.parametrize("symmetric", [False, True])
+def test_one_weight_with_full_scales_does_not_widen_the_others(symmetric, capsys):
+    model = nn.Sequential(nn.Linear(6, 40), nn.Linear(40, 40), nn.Linear(40, 3))
+    with torch.no_grad():
+        model[1].weight.mul_(1e-7)
+        model[2].bias.mul_(1e7)
+    scheme = Quantization(bits=4, per="channel", symmetric=symmetric)
+    state = model.state_dict()
+    layout = Layout.of(state, parameters(model), scheme)
+    packed, exact = pack_state(state, layout)
+    assert exact == ("1.weight", "2.bias")
+    assert packed["scales"].dtype == torch.float16
+    told = sum(layout.size(name, name in exact) for name in layout.shapes)
+    assert told == sum(t.numel() * t.element_size() for t in packed.values())
+    assert told > sum(map(layout.size, layout.shapes))
+    found = unpack_state(packed, layout, exact)
+    for name in layout.weights:
+        assert torch.equal(found[name], dequantize(quantize(state[name], scheme)))
+    assert "1.weight: scales in float32" in capsys.readouterr().err
+
+
 def test_some_weights_are_kept_and_some_have_other_sizes():
     model = net()
     scheme = Quantization(bits=4, keep=("conv.*",), bits_of={"lstm.*": 8, "*_hh_*": 2}, rest="float32")

@@ -285,34 +285,61 @@ class Layout:
         return self.count(name) * (8 if name in self.integers else width if name in self.rest else 0)
 
 
-def pack_state(state: Mapping[str, Tensor], layout: Layout) -> tuple[dict[str, Tensor], tuple[str, ...]]:
-    """The few tensors of the file, and the names of those of `layout.rest` that stay full floats.
+def quantized_weights(state: Mapping[str, Tensor], layout: Layout) -> dict[str, Quantized]:
+    """The weights of a layout, quantized, on the CPU.
 
-    They stay so, and it is said, where half precision would make them infinite or 0.
+    Raises:
+        UserError: a tensor of the state is not finite.
+    """
+    _require_finite(state)
+    return {
+        name: Quantized(*(part.cpu() for part in quantize(state[name], layout.scheme, bits)))
+        for name, bits in layout.weights.items()
+    }
+
+
+def full_floats(state: Mapping[str, Tensor], layout: Layout, quantized: Mapping[str, Quantized]) -> tuple[str, ...]:
+    """The names of weights whose scales, and of other tensors that themselves stay full floats where `rest` says half.
+
+    Others would become infinite or 0, and levels would move (see `quantize`).
+    """
+    if layout.scheme.rest == "float32":
+        return ()
+    spoilt = [name for name, one in quantized.items() if not all(map(_is_half, _stored(one, layout.scheme)))]
+    return (*spoilt, *(name for name in layout.rest if not _survives(state[name])))
+
+
+def _stored(quantized: Quantized, scheme: Quantization) -> tuple[Tensor, ...]:
+    """What is stored of a weight beside its codes."""
+    return (quantized.scale,) if scheme.symmetric else (quantized.scale, quantized.minimum)
+
+
+def pack_state(state: Mapping[str, Tensor], layout: Layout) -> tuple[dict[str, Tensor], tuple[str, ...]]:
+    """The few tensors of the file, and the names of those that take full floats (see `full_floats`), which are told.
 
     Raises:
         UserError: a tensor is not finite.
     """
     import torch
 
-    _require_finite(state)
-    codes, scales, minima = [], [], []
-    for name, bits in layout.weights.items():
-        quantized = quantize(state[name], layout.scheme, bits)
-        codes.append(torch.from_numpy(pack(quantized.codes.flatten().cpu().numpy(), bits)))
-        scales.append(quantized.scale.flatten().cpu())
-        minima.append(quantized.minimum.flatten().cpu())
-    half = layout.scheme.rest == "float16"
-    exact = tuple(name for name in layout.rest if half and not _survives(state[name]))
-    if exact:
-        say(f"note: {_listed(exact)}: in float32, since float16 does not hold the values")
-    narrow = [name for name in layout.rest if name not in exact]
+    quantized = quantized_weights(state, layout)
+    exact = full_floats(state, layout, quantized)
+    if others := [name for name in exact if name in layout.rest]:
+        say(f"note: {_listed(others)}: in float32, since float16 does not hold the values")
+    if spoilt := [name for name in exact if name in layout.weights]:
+        say(f"note: {_listed(spoilt)}: scales in float32, since float16 is too coarse for them")
+    packed = [
+        torch.from_numpy(pack(quantized[name].codes.flatten().numpy(), bits)) for name, bits in layout.weights.items()
+    ]
+    halves = [_stored(quantized[name], layout.scheme) for name in layout.weights if name not in exact]
+    floats = [part for name in layout.weights if name in exact for part in _stored(quantized[name], layout.scheme)]
+    narrow = torch.float16 if layout.scheme.rest == "float16" else torch.float32
     found = {
-        CODES: _joined(codes, torch.uint8),
-        SCALES: _narrow(_joined(scales, torch.float32), half),
-        MINIMA: _narrow(_joined(minima, torch.float32), half) if not layout.scheme.symmetric else torch.empty(0),
-        REST: _joined([state[name] for name in narrow], torch.float16 if half else torch.float32),
-        EXACT: _joined([state[name] for name in exact], torch.float32),
+        CODES: _joined(packed, torch.uint8),
+        SCALES: _joined([parts[0] for parts in halves], narrow),
+        MINIMA: _joined([part for parts in halves for part in parts[1:]], narrow),
+        REST: _joined([state[name] for name in layout.rest if name not in exact], narrow),
+        EXACT: _joined([*floats, *(state[name] for name in layout.rest if name in exact)], torch.float32),
         INTEGERS: _joined([state[name] for name in layout.integers], torch.int64),
     }
     return {name: tensor for name, tensor in found.items() if tensor.numel() > 0}, exact
@@ -331,12 +358,13 @@ def unpack_state(packed: Mapping[str, Tensor], layout: Layout, exact: Sequence[s
     for name, bits in layout.weights.items():
         shape, count = layout.shapes[name], layout.count(name)
         codes = unpack(parts[CODES].take(packed_size(count, bits)).numpy(), bits, count)
-        ones = (layout.scales(name), *[1] * (len(shape) - 1))
-        scale = parts[SCALES].take(layout.scales(name)).float().reshape(ones)
+        scales = layout.scales(name)
+        ones = (scales, *[1] * (len(shape) - 1))
+        scale = parts[EXACT if name in exact else SCALES].take(scales).float().reshape(ones)
         if layout.scheme.symmetric:
             minimum = scale * (-(2**bits - 2) / 2)
         else:
-            minimum = parts[MINIMA].take(layout.scales(name)).float().reshape(ones)
+            minimum = parts[EXACT if name in exact else MINIMA].take(scales).float().reshape(ones)
         state[name] = dequantize(Quantized(torch.from_numpy(codes).reshape(shape), scale, minimum))
     for name in layout.rest:
         part = parts[EXACT if name in exact else REST]
@@ -386,9 +414,9 @@ def _survives(tensor: Tensor) -> bool:
     return bool((half.isfinite() & ((half != 0) | (tensor == 0))).all())
 
 
-def _narrow(tensor: Tensor, half: bool) -> Tensor:
-    """In half precision if that is asked for and loses nothing."""
-    return tensor.half() if half and bool((tensor.half().float() == tensor).all()) else tensor
+def _is_half(tensor: Tensor) -> bool:
+    """Whether half precision loses nothing of a tensor."""
+    return bool((tensor.half().float() == tensor).all())
 
 
 def _joined(tensors: Sequence[Tensor], dtype: Any) -> Tensor:

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from voxkit.nn.counting import Counts, count, table
+from voxkit.nn.counting import Counts, count, count_example, table
 
 SMALL = st.integers(1, 4)
 
@@ -95,6 +95,11 @@ def test_counts_grow_with_the_batch() -> None:
     one, four = (count(model, torch.zeros(batch, 2, 20)) for batch in (1, 4))
     assert four.multiply_adds == 4 * one.multiply_adds == 4 * (18 * 3 * 2 * 3 + 16 * 3 * 3)
     assert four.parameters == one.parameters
+
+
+def test_the_first_example_of_a_batch_is_counted() -> None:
+    model, batch = nn.Linear(4, 2), torch.zeros(3, 4)
+    assert count_example(model, {"x": batch}).multiply_adds == 8 == count(model, batch).multiply_adds / 3
 
 
 def test_only_the_cpu() -> None:

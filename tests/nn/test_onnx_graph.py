@@ -273,6 +273,23 @@ def test_int8_needs_examples_and_an_export(tmp_path: Path) -> None:
     assert not (tmp_path / "q.onnx").exists()
 
 
+class Gated(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.rnn = nn.GRU(16, 8, batch_first=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.rnn(x)[0]
+
+
+def test_a_graph_that_would_stay_float_is_no_int8(tmp_path: Path) -> None:
+    graph = Graph({"x": torch.randn(2, 20, 16)}, ["y"], {"x": FRAMES, "y": FRAMES})
+    onnx_graph.write(Gated(), graph, tmp_path / "m.onnx", {})
+    with pytest.raises(UserError, match="nothing in it can be computed in 8 bits"):
+        onnx_graph.to_int8(tmp_path / "m.onnx", tmp_path / "q.onnx", examples(graph, 2))
+    assert [path.name for path in tmp_path.iterdir()] == ["m.onnx"]
+
+
 def test_processors_that_saturate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("platform.machine", lambda: "x86_64")
     flags = tmp_path / "cpuinfo"

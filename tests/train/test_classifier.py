@@ -15,8 +15,11 @@ from tests.decode import tones
 from voxkit.commands.audio_event.command import AudioEvent
 from voxkit.commands.audio_event.task import make
 from voxkit.config import build
+from voxkit.data.clip_augment import windows
 from voxkit.data.clips import CLASSES
+from voxkit.decode.classifier import Classifier
 from voxkit.errors import DataError
+from voxkit.nn.counting import count
 from voxkit.train.classifier import Batch, ClassifierTask, Memory, identified
 
 SETS = [f"features.sampling_rate={tones.RATE}", f"clip.seconds={tones.SECONDS}", "model.channels=[4]", "batch=4"]
@@ -66,6 +69,25 @@ def test_batches_hold_each_clip_once(data: Path, tmp_path: Path) -> None:
     assert torch.equal(again.features, batches[1].features)
     assert again.features.shape[:1] == again.targets.shape[:1]
     assert again.targets.shape[1] == 3
+
+
+def test_calibration_hears_clips_as_inference_does(data: Path, tmp_path: Path) -> None:
+    one = task(data, tmp_path, "augment.mix=1", "augment.noise=1")
+    classifier = Classifier(nn.Identity(), "single", one.classes, one.config.clip, one.config.features)
+    calls = list(one.calibration())
+    assert sum(len(features) for (features,) in calls) == len(one.clips)
+    found = [row for (features,) in calls for row in features]
+    for index in range(len(one.clips)):
+        (part,) = windows(one.samples(index), classifier.length, classifier.clip)
+        assert any(torch.equal(row, classifier.extractor(part)) for row in found)
+
+
+def test_the_network_is_counted(data: Path, tmp_path: Path) -> None:
+    one = task(data, tmp_path)
+    model, frames = one.model(), one.config.features.num_frames(one.length)
+    counts = count(model, torch.zeros(1, frames, one.extractor.dim))
+    expected = f"{counts.parameters} parameters, {counts.multiply_adds} multiply-adds for a window of 0.5 s"
+    assert one.account() == expected
 
 
 def test_without_mixing_targets_are_the_labels(data: Path, tmp_path: Path) -> None:

@@ -7,34 +7,33 @@ sigmoids, thresholds) is told in the facts, which are the graph's metadata and `
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryDirectory
+from typing import Any, cast
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from voxkit import __version__, bundle
-from voxkit.bundle import Bundle
 from voxkit.config import to_dict
+from voxkit.data.audio import Samples
 from voxkit.data.clip_augment import windows
+from voxkit.data.clip_config import ClipConfig
 from voxkit.data.clips import load_clip, open_clips
+from voxkit.decode import onnx_bundle
 from voxkit.decode.classifier import Classifier
 from voxkit.decode.examination import Known, digests
 from voxkit.decode.labelling import read_thresholds
+from voxkit.decode.onnx_bundle import EightBits
 from voxkit.errors import UserError
-from voxkit.nn import onnx_graph
-from voxkit.nn.onnx_graph import Graph
+from voxkit.nn import clip_classifier, onnx_graph
+from voxkit.nn.clip_classifier import ClipClassifier
+from voxkit.nn.counting import count_example
 from voxkit.onnx_model import OnnxModel
-from voxkit.packed import Quantization
-from voxkit.progress import say
 from voxkit.rundir import output, write_atomic
 
 FORMAT = "1"
 FACTS = "model.json"
-TOLERANCE = 1e-3  # of logits
 WINDOWS = 64  # for calibration, spread over the clips
 
 
@@ -70,13 +69,12 @@ def run(
         if not place.done:
             loaded, classifier = bundle.load(model), Classifier.load(model, system)
             facts = facts_of(classifier, system, known.identity["weights"], tuned, int8)
-            graph: Graph = bundle.room(system, "model").graph(loaded.model)
-            file = place.work / bundle.ONNX
-            onnx_graph.write(loaded.model, graph, file, facts)
-            onnx_graph.verify(loaded.model, graph, file, TOLERANCE)
-            if calibrate is not None:
-                _to_int8(loaded.model, file, _examples(classifier, calibrate, known))
-            _write_bundle(loaded, file, place.work, int8)
+            graph = clip_classifier.graph(cast(ClipClassifier, loaded.model))
+            eight = None if calibrate is None else EightBits(_calls(classifier, calibrate, known))
+            with TemporaryDirectory(prefix="export.", dir=place.work) as folder:
+                file = onnx_bundle.write(loaded, graph, facts, Path(folder), eight)
+                onnx_bundle.save(place.work / "bundle", loaded, file, eight)
+                file.replace(place.work / bundle.ONNX)
             readable = {name: _plain(value) for name, value in facts.items()}
             write_atomic(place.work / FACTS, json.dumps(readable, indent=2, ensure_ascii=False) + "\n")
     print(out / bundle.ONNX)
@@ -91,6 +89,7 @@ def facts_of(
         weights: their digest.
     """
     features = classifier.extractor.config
+    counts = counted(classifier.model)
     shape = ["clips", features.num_frames(classifier.length), features.dim]
     return {
         "format": FORMAT,
@@ -106,40 +105,32 @@ def facts_of(
         "window": json.dumps({"samples": classifier.length, "sampling_rate": classifier.rate}),
         "clip": json.dumps(to_dict(classifier.clip)),
         "features": json.dumps(to_dict(features)),
+        **{name: str(value) for name, value in counts.items()},
         **({} if thresholds is None else {"thresholds": json.dumps(thresholds, ensure_ascii=False)}),
     }
+
+
+def counted(model: nn.Module) -> dict[str, int]:
+    """`parameters`, and `multiply_adds` for a window, of a classifier; of a graph, what it was exported with."""
+    if isinstance(model, OnnxModel):
+        return {name: int(model.facts[name]) for name in ("parameters", "multiply_adds") if name in model.facts}
+    counts = count_example(model, clip_classifier.graph(cast(ClipClassifier, model)).inputs)
+    return {"parameters": counts.parameters, "multiply_adds": counts.multiply_adds}
 
 
 def _plain(value: str) -> Any:
     return json.loads(value) if value.startswith(("{", "[")) else value
 
 
-def _examples(classifier: Classifier, calibrate: Path, known: Known) -> list[Tensor]:
-    """Features (1, T, F) of windows of the clips."""
+def heard(samples: Samples, length: int, clip: ClipConfig) -> Samples:
+    """The middle one of the windows (length,) in which a clip is judged: what ranges of activations are found on."""
+    parts = windows(samples, length, clip)
+    return parts[len(parts) // 2]
+
+
+def _calls(classifier: Classifier, calibrate: Path, known: Known) -> list[tuple[Tensor]]:
+    """Features (1, T, F) of a window of each of some clips."""
     clips = open_clips(calibrate, known.label, "multi", known.shortest, need_labels=False)
-    found = []
-    for clip in clips[:: max(1, len(clips) // WINDOWS)][:WINDOWS]:
-        for part in windows(load_clip(clip, classifier.rate), classifier.length, classifier.clip)[:1]:
-            found.append(classifier.extractor(part).unsqueeze(0))
-    return found
-
-
-def _to_int8(model: nn.Module, file: Path, examples: Sequence[Tensor]) -> None:
-    """Put an 8-bit graph in the place of a float one, and say how far its logits are from torch's."""
-    small = file.with_name("int8.onnx")
-    calibration: list[tuple[NDArray[np.generic]]] = [(example.numpy(),) for example in examples]
-    onnx_graph.to_int8(file, small, calibration)
-    small.replace(file)
-    with torch.inference_mode():
-        batch = torch.cat(list(examples))
-        ours, theirs = model(batch), OnnxModel(file)(batch)
-        worst = float((ours - theirs).abs().max())
-        same = float((ours.argmax(1) == theirs.argmax(1)).float().mean())
-    say(f"8 bits: logits differ by at most {worst:.2g}, {100 * same:.1f} % of the highest ones are the same")
-
-
-def _write_bundle(loaded: Bundle, file: Path, work: Path, int8: bool) -> None:
-    """A bundle beside the graph, for `apply`, `score` and other commands."""
-    scheme = Quantization(bits=8, symmetric=True, per="channel", rest="float32") if int8 else None
-    assets = {path.name: path for path in sorted(loaded.assets.iterdir())}
-    bundle.save_onnx(work / "bundle", loaded.system, loaded.config, file, assets, scheme)
+    chosen = clips[:: max(1, len(clips) // WINDOWS)][:WINDOWS]
+    sounds = (heard(load_clip(clip, classifier.rate), classifier.length, classifier.clip) for clip in chosen)
+    return [(classifier.extractor(sound).unsqueeze(0),) for sound in sounds]

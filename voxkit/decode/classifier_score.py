@@ -6,9 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from voxkit.data.clips import Clip
 from voxkit.decode import event_score
 from voxkit.decode.classifier import Classifier
+from voxkit.decode.classifier_export import counted
 from voxkit.decode.examination import Examination, Known, clips_of, digests
 from voxkit.decode.labelling import of_classes, predict, read_thresholds, write_thresholds
 from voxkit.decode.predictions import PREDICTIONS, Predictions, pooled
@@ -36,12 +39,12 @@ def run(examined: Examination, out: Path | None) -> None:
         event_score.run(examined, known, out)
         return
     if out is None:
-        print("\n".join(_scored(examined, known, None)[0].lines(examined.model)))
+        print("\n".join(_scored(examined, known, None)[1].lines(examined.model)))
         return
     with output(out, examined.command, spec(examined, known), resumable=False) as place:
         if not place.done:
-            report, predictions = _scored(examined, known, place.work / "rejected.jsonl")
-            report.write(place.work, out)
+            model, report, predictions = _scored(examined, known, place.work / "rejected.jsonl")
+            report.write(place.work, out, more={} if model is None else counted(model))
             predictions.write(place.work)
             if examined.tune:
                 write_thresholds(dict(zip(known.classes, report.thresholds.tolist(), strict=True)), place.work)
@@ -68,11 +71,15 @@ def spec(examined: Examination, known: Known) -> dict[str, Any]:
     }
 
 
-def _scored(examined: Examination, known: Known, rejected: Path | None) -> tuple[ClassifyReport, Predictions]:
+def _scored(
+    examined: Examination, known: Known, rejected: Path | None
+) -> tuple[nn.Module | None, ClassifyReport, Predictions]:
+    """The model if it was applied here, the scores, and what it said."""
     clips = clips_of(examined, known, rejected)
     groups = [group_of(clip, examined.by) for clip in clips] if examined.by else None
     if groups is not None:
         require_groups(clips, groups, examined.by)
+    model = None
     if examined.is_applied:
         said = Predictions.read(examined.model).labelled({clip.id: clip.labels for clip in clips}, str(examined.model))
         if groups is not None:
@@ -80,8 +87,9 @@ def _scored(examined: Examination, known: Known, rejected: Path | None) -> tuple
     else:
         bad = None if rejected is None else rejected.with_stem("rejected_audio")
         classifier = Classifier.load(examined.model, examined.system)
+        model = classifier.model
         said = predict(classifier, clips, groups, examined.max_bad, bad)
-    return said.report(_thresholds(examined, known, said), examined.by), said
+    return model, said.report(_thresholds(examined, known, said), examined.by), said
 
 
 def _thresholds(examined: Examination, known: Known, said: Predictions) -> list[float] | None:

@@ -372,7 +372,7 @@ class ClassifyReport:
             ),
         }
 
-    def write(self, folder: Path, path: object, title: str = "") -> None:
+    def write(self, folder: Path, path: object, title: str = "", more: Mapping[str, object] | None = None) -> None:
         """Write the scores into an existing folder.
 
         These are score.json, scores.txt (`lines`), by_class.txt, det.png, by_group.txt if there are groups, and of
@@ -381,10 +381,12 @@ class ClassifyReport:
         Args:
             path: what the lines name, such as the folder that this one will be.
             title: of the pictures.
+            more: further entries of score.json, such as the size of the model.
         """
         from voxkit.metrics.classify_plots import confusion_matrix_plot, det_plot
 
-        (folder / "score.json").write_text(json.dumps(self.as_dict(), indent=2, ensure_ascii=False) + "\n", "utf-8")
+        scores = {**self.as_dict(), **(more or {})}
+        (folder / "score.json").write_text(json.dumps(scores, indent=2, ensure_ascii=False) + "\n", "utf-8")
         (folder / SCORES).write_text("".join(f"{line}\n" for line in self.lines(path)), "utf-8")
         classes = [(*row[:-1], None if row.threshold is None else f"{row.threshold:.4f}") for row in self.by_class]
         _write_table(folder / "by_class.txt", ("class", *ByClass._fields[1:]), classes)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -74,6 +74,11 @@ def count(model: nn.Module, *inputs: Any) -> Counts:
             layers.append(LayerCount(name, type(module).__name__, sum(own.values()), multiply_adds, shape))
     parameters = sum(one.numel() for one in model.parameters())
     return Counts(parameters, counter.get_total_flops() // 2, layers)
+
+
+def count_example(model: nn.Module, inputs: Mapping[str, Tensor]) -> Counts:
+    """Count what a model does for the first example of a batch, such as `Graph.inputs` of what is exported; `count`."""
+    return count(model, *(tensor[:1] for tensor in inputs.values()))
 
 
 def table(counts: Counts) -> str:

@@ -247,7 +247,8 @@ def to_int8(
             machine is one if not given.
 
     Raises:
-        UserError: no onnx or onnxruntime, a damaged or foreign source, or nothing to calibrate with.
+        UserError: no onnx or onnxruntime, a damaged or foreign source, nothing to calibrate with, or nothing in the
+            graph that has an 8-bit kernel.
     """
     onnx = require("int8")
     facts = OnnxModel(source).facts
@@ -258,10 +259,8 @@ def to_int8(
     with tempfile.TemporaryDirectory(prefix="int8.", dir=target.parent) as folder, _quietly():
         folded, static = Path(folder) / "folded.onnx", Path(folder) / "static.onnx"
         from onnxruntime.quantization import QuantType, quantize_dynamic
-        from onnxruntime.quantization.shape_inference import quant_pre_process
 
-        quant_pre_process(str(source), str(folded), skip_symbolic_shape=True)
-        graph: Any = onnx.load(str(folded))
+        graph = fold(source, folded)
         kinds = {node.op_type for node in graph.graph.node}
         if kinds & {*CONVOLUTIONS, *PRODUCTS}:
             excluded = _left_float(graph.graph)
@@ -279,7 +278,27 @@ def to_int8(
                 weight_type=QuantType.QInt8,
             )
             folded = target
-        _describe(onnx, onnx.load(str(folded)), target, facts)
+        made: Any = onnx.load(str(folded))
+        if not any(computes_in_8_bits(node.op_type) for node in made.graph.node):
+            target.unlink(missing_ok=True)
+            raise UserError(
+                f"{source}: nothing in it can be computed in 8 bits",
+                fix="quantize its weights alone, or leave it float",
+            )
+        _describe(onnx, made, target, facts)
+
+
+def computes_in_8_bits(operation: str) -> bool:
+    """Whether only quantized graphs have such an operation."""
+    return operation == "QuantizeLinear" or operation.startswith("DynamicQuantize") or operation.endswith("Integer")
+
+
+def fold(source: Path, target: Path) -> Any:
+    """Write a float graph as `to_int8` starts from it, without batch normalization and the like, and return it."""
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    quant_pre_process(str(source), str(target), skip_symbolic_shape=True)
+    return require("int8").load(str(target))
 
 
 def _static(

@@ -8,7 +8,7 @@ Courville 2013, "Estimating or propagating gradients through stochastic neurons 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 import torch
@@ -99,13 +99,3 @@ def _see_parametrized(layer: nn.RNNBase) -> None:
 def plain_names(state: Mapping[str, T]) -> dict[str, T]:
     """A state by the names that the model had before `make_aware`."""
     return {_ORIGINAL.sub(r"\1\2", name): value for name, value in state.items()}
-
-
-def aware_names(state: Mapping[str, T], aware: Iterable[str]) -> dict[str, T]:
-    """A plain state by the names of an aware model.
-
-    Args:
-        aware: the names in that model's `state_dict()`.
-    """
-    names = {_ORIGINAL.sub(r"\1\2", name): name for name in aware}
-    return {names.get(name, name): value for name, value in state.items()}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,6 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import get_worker_info
 
+from voxkit import bundle
+from voxkit.bundle import Bundle
 from voxkit.data.audio import Samples, load
 from voxkit.data.batching import plan
 from voxkit.data.clip_augment import augmented, between_classes, target
@@ -21,6 +23,7 @@ from voxkit.data.clips import CLASSES, Clip, class_names, clip_files, decodable,
 from voxkit.data.features import Extractor
 from voxkit.data.manifests import check_cuts, manifest_files, open_cuts
 from voxkit.decode.classifier import Classifier, judge
+from voxkit.decode.classifier_export import counted, facts_of, heard
 from voxkit.errors import UserError
 from voxkit.nn.clip_classifier import ClipClassifier
 from voxkit.rundir import digest
@@ -112,6 +115,27 @@ class ClassifierTask:
         model.mean.copy_(mean)
         model.deviation.copy_((square / frames - mean**2).clamp(min=1e-4).sqrt())
         return model
+
+    def account(self) -> str:
+        """How large the network is, and how much it computes for a window: what is said when it is trained."""
+        model = self._build(self.config, len(self.classes))
+        counts = counted(model)
+        return (
+            f"{counts['parameters']} parameters, {counts['multiply_adds']} multiply-adds for a window of "
+            f"{self.config.clip.seconds:g} s"
+        )
+
+    def calibration(self) -> Iterator[tuple[Tensor]]:
+        """Features (B, T, F) of training clips as they are heard when the model is used, in a mixed order."""
+        for indices in self.batches("train", 0).plan:
+            sounds = (heard(self.samples(int(index)), self.length, self.config.clip) for index in indices)
+            yield (torch.stack([self.extractor(sound) for sound in sounds]),)
+
+    def facts(self, trained: Bundle, bits: int) -> dict[str, str]:
+        """What a deployment of a bundle needs to know."""
+        classifier = Classifier.load(trained.path, self.system)
+        weights = digest(bundle.weights(trained.path))
+        return facts_of(classifier, self.system, weights, None, int8=bits == 8)
 
     def names(self) -> list[str]:
         return self.classes

@@ -8,6 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from voxkit.config import Config
+from voxkit.progress import say
 from voxkit.rundir import RunDir, write_atomic
 from voxkit.train.loop import fit
 from voxkit.train.settings import TrainConfig, resumable
@@ -46,4 +47,6 @@ def train(
                 write_atomic(run.path / REJECTED, lists)
             bundle = fit(task, training, run)
     if main:
+        if hasattr(task, "account"):
+            say(task.account())
         print(bundle)

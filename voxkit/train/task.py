@@ -71,6 +71,7 @@ class Task(Protocol):
     in the checkpoints, and `batch_option: str`, the option to lower when memory runs out. `finished(state) -> (state,
     Quantization, parameters)` turns the model's trained `state_dict()` into what the bundle gets: the weights by the
     names of the model that the room builds, how to quantize them, and `voxkit.packed.parameters` of that model.
+    `account() -> str` is a line about the model that is said after training.
     """
 
     @property

@@ -41,8 +41,12 @@ def test_tones_are_learnt_and_the_same_seed_gives_the_same_weights(data: Path, t
     assert torch.equal(fresh.eval()(x), loaded.model(x))
 
 
-def test_a_finished_run_has_nothing_to_do_and_other_data_are_refused(data: Path, tmp_path: Path) -> None:
+def test_a_finished_run_has_nothing_to_do_and_other_data_are_refused(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     out = made_model.make(data, tmp_path / "exp", "train.epochs=1")
+    size = sum(parameter.numel() for parameter in bundle.load(out).model.parameters())
+    assert capsys.readouterr().err.splitlines()[-1].startswith(f"{size} parameters, ")
     before = bundle.weights(out).stat().st_mtime_ns
     made_model.make(data, out, "train.epochs=1")
     assert bundle.weights(out).stat().st_mtime_ns == before

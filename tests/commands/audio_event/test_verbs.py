@@ -130,6 +130,9 @@ def test_scores_are_written(place: Path, tmp_path: Path, capsys: pytest.CaptureF
     names = {"by_class.txt", "by_group.txt", "confusion.png", "det.png", "score.json", "predictions.jsonl"}
     assert names <= {path.name for path in out.iterdir()}
     assert Predictions.read(out).classes == tuple(sorted(tones.TONES))
+    told_of = json.loads((out / "score.json").read_text())
+    assert told_of["parameters"] == sum(p.numel() for p in bundle.load(place / "single").model.parameters())
+    assert told_of["multiply_adds"] > told_of["parameters"]
     score([place / "single", place / "tones"], out, by="class")
     assert capsys.readouterr().out == told
 
@@ -224,10 +227,15 @@ def test_the_exported_graph_says_the_same(place: Path, tmp_path: Path, capsys: p
     }  # fmt: skip
     assert json.loads(written["classes"]) == facts["classes"]
     capsys.readouterr()
-    score([place / "single", place / "tones"])
-    torch = capsys.readouterr().out.replace(str(place / "single"), "X")
-    score([out, place / "tones"])
-    assert capsys.readouterr().out.replace(str(out), "X") == torch
+    score([place / "single", place / "tones"], tmp_path / "by_torch")
+    torch = capsys.readouterr().out.replace(str(tmp_path / "by_torch"), "X")
+    score([out, place / "tones"], tmp_path / "by_onnx")
+    assert capsys.readouterr().out.replace(str(tmp_path / "by_onnx"), "X") == torch
+    counts = [json.loads((tmp_path / name / "score.json").read_text()) for name in ("by_torch", "by_onnx")]
+    assert [int(written[name]) for name in ("parameters", "multiply_adds")] == [
+        counts[0][name] for name in ("parameters", "multiply_adds")
+    ]
+    assert counts[0] == counts[1]
     with pytest.raises(UserError, match="is an ONNX graph already"):
         export(out, tmp_path / "again")
 
@@ -237,7 +245,7 @@ def test_eight_bits_are_smaller_and_still_right(
 ) -> None:
     export(place / "single", tmp_path / "float", thresholds=None)
     export(place / "single", tmp_path / "int8", int8=True, calibrate=place / "tones")
-    assert "8 bits: logits differ" in capsys.readouterr().err
+    assert "8 bits: outputs differ" in capsys.readouterr().err
     assert json.loads((tmp_path / "int8" / "model.json").read_text())["bits"] == "8"
     score([tmp_path / "int8", place / "tones"])
     assert "%ACC 100.00" in capsys.readouterr().out

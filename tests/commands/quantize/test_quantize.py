@@ -16,7 +16,7 @@ from tests.commands.g2p import small_model
 from tests.commands.train_am.test_initial import train as train_acoustic
 from tests.commands.train_am.test_initial import write_corpus, write_lang
 from voxkit import bundle
-from voxkit.commands.audio_event import model as audio_event_model
+from voxkit.commands.audio_event.command import export
 from voxkit.commands.audio_event.command import train as train_audio_event
 from voxkit.commands.decode.command import Decode, decode
 from voxkit.commands.decode.recognise import Recogniser
@@ -25,7 +25,7 @@ from voxkit.commands.quantize.command import quantize
 from voxkit.data.clips import load_classes
 from voxkit.data.manifests import open_cuts
 from voxkit.errors import UserError
-from voxkit.nn.onnx_graph import Graph
+from voxkit.nn.counting import count
 from voxkit.packed import Quantization, dequantize
 from voxkit.packed import quantize as quantized_weight
 from voxkit.train import checkpoint
@@ -119,8 +119,10 @@ def test_settings_come_from_the_file_too(listener: Path, tmp_path: Path) -> None
 
 def test_a_dry_run_shows_the_layers_and_writes_nothing(listener: Path, tmp_path: Path, capsys: Any) -> None:
     run(listener, bits=4, dry_run=True)
-    lines = capsys.readouterr().out.splitlines()
-    full = bundle.load(listener)
+    weights, _, counts = capsys.readouterr().out.partition("\n\n")
+    lines, full = weights.splitlines(), bundle.load(listener)
+    expected = count(full.model, torch.zeros(1, full.model.frames, len(full.model.mean)))
+    assert counts.split()[-2:] == [f"{expected.parameters:,}", f"{expected.multiply_adds:,}"]
     names = [name for name, weight in full.model.named_parameters() if weight.ndim >= 2]
     assert [line.split()[0] for line in lines] == ["weight", *names, "(others)", "total"]
     floats = sum(t.numel() * t.element_size() for t in full.model.state_dict().values())
@@ -130,6 +132,18 @@ def test_a_dry_run_shows_the_layers_and_writes_nothing(listener: Path, tmp_path:
     assert lines[-1].split()[2] == str(sum(t.numel() * t.element_size() for t in stored.values()))
     run(listener, bits=4, out=tmp_path / "not", dry_run=True)
     assert not (tmp_path / "not").exists()
+
+
+def test_told_sizes_are_those_of_the_file_where_half_precision_is_too_coarse(listener: Path, tmp_path: Path) -> None:
+    full = bundle.load(listener)
+    state = {name: tensor.clone() for name, tensor in full.model.state_dict().items()}
+    name = next(name for name, weight in full.model.named_parameters() if weight.ndim >= 2)
+    state[name] *= 1e-7
+    bundle.save(tmp_path / "exp", full.system, full.config, state, {p.name: p for p in full.assets.iterdir()})
+    run(tmp_path / "exp", bits=4, per="channel", out=tmp_path / "q", report=True)
+    told = json.loads((tmp_path / "q" / "report.json").read_text())["layers"]
+    stored = load_file(tmp_path / "q" / "bundle" / "model.safetensors")
+    assert sum(row["after"] for row in told) == sum(t.numel() * t.element_size() for t in stored.values())
 
 
 def test_the_report_measures_each_layer(listener: Path, sounds: Path, tmp_path: Path) -> None:
@@ -148,6 +162,9 @@ def test_the_report_measures_each_layer(listener: Path, sounds: Path, tmp_path: 
     assert f"float     ERR {told['scores']['float']['value']:.3f}" in text
     assert (tmp_path / "q" / "report.png").stat().st_size > 5000
     assert told["model"] == str(listener / "bundle")
+    by_layer = told["multiply_adds_by"]
+    assert told["multiply_adds"] == sum(one["multiply_adds"] for one in by_layer) > 0
+    assert "multiply-adds for one example:" in text
 
 
 def test_the_report_without_data_tells_errors_only(listener: Path, tmp_path: Path) -> None:
@@ -174,7 +191,8 @@ def test_training_for_it_starts_from_the_model_and_resumes(listener: Path, sound
     small = bundle.load(tmp_path / "whole")
     assert small.quantization == Quantization(bits=2)
     told = json.loads((tmp_path / "whole" / "report.json").read_text())
-    assert set(told["scores"]) == {"float", "quantized"}
+    assert set(told["scores"]) == {"float", "shadow", "quantized"}
+    assert all(0 < row["snr"] < 25 and row["score"] >= 0 for row in told["layers"][:-1])
     newest = checkpoint.load(checkpoint.latest(tmp_path / "whole" / "checkpoints"))
     shadow = newest.tensors["model"]
     full = bundle.load(listener).model.state_dict()
@@ -183,6 +201,13 @@ def test_training_for_it_starts_from_the_model_and_resumes(listener: Path, sound
         plain = name.replace("parametrizations.", "").removesuffix(".original")
         torch.testing.assert_close(shadow[name], full[plain], rtol=0, atol=0.02)
     assert names
+    quantized = bundle.load(tmp_path / "whole").model.state_dict()
+    ratios = {row["name"]: row["snr"] for row in told["layers"][:-1]}
+    assert len(ratios) == len(names)
+    for name in names:
+        plain = name.replace("parametrizations.", "").removesuffix(".original")
+        noise = float((quantized[plain] - shadow[name]).square().sum())
+        assert ratios[plain] == pytest.approx(10 * np.log10(float(shadow[name].square().sum()) / noise), abs=1e-3)
     one = [*sets[1:], "train.epochs=1"]
     run(listener, out=tmp_path / "parts", bits=2, aware=True, train=sounds, dev=sounds, set_=one)
     run(listener, out=tmp_path / "parts", bits=2, aware=True, train=sounds, dev=sounds, set_=sets)
@@ -256,6 +281,9 @@ def test_an_acoustic_model_decodes_in_int8(tmp_path: Path, capsys: Any) -> None:
     dev = tmp_path / "loud.jsonl.gz"
     run(tmp_path / "am", out=tmp_path / "int8", int8=True, calibrate=dev, per="channel")
     assert bundle.weights(tmp_path / "int8").name == "model.onnx"
+    told = capsys.readouterr().err
+    assert "note: ranges of activations are those of training batches" in told
+    assert "8 bits: outputs differ by at most" in told
     full, small = (heard(tmp_path / name, dev, tmp_path / f"{name}_out") for name in ("am", "int8"))
     assert len(set(full)) > 2, "the model has learnt to tell tones"
     assert sum(a != b for a, b in zip(full, small, strict=True)) <= 1
@@ -270,24 +298,13 @@ def test_only_acoustic_models_decode(listener: Path) -> None:
         Recogniser(listener, None, Decode())
 
 
-@pytest.fixture
-def exported(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A way to export the listener, whether or not its room has one."""
-
-    def graph(model: torch.nn.Module) -> Graph:
-        batch = {0: "batch"}
-        return Graph({"features": torch.randn(2, 50, 16)}, ["logits"], {"features": batch, "logits": batch})
-
-    monkeypatch.setattr(audio_event_model, "graph", graph, raising=False)
-
-
-def test_int8_runs_and_is_measured(listener: Path, sounds: Path, tmp_path: Path, exported: None) -> None:
+def test_int8_runs_and_is_measured(listener: Path, sounds: Path, tmp_path: Path) -> None:
     pytest.importorskip("onnxruntime")
     run(listener, out=tmp_path / "q", int8=True, calibrate=sounds, dev=sounds, report=True, config=_eight(tmp_path))
     full, small = bundle.load(listener), bundle.load(tmp_path / "q")
     assert bundle.weights(tmp_path / "q").name == "model.onnx"
     assert small.model.facts["system"] == "audio_event"
-    features = torch.randn(3, 50, 16) * full.model.deviation + full.model.mean
+    features = torch.randn(3, full.model.frames, 16) * full.model.deviation + full.model.mean
     with torch.no_grad():
         expected, found = full.model(features), small.model(features)
     assert 0 < float((expected - found).abs().max()) < 0.5 * float(expected.abs().max())
@@ -296,6 +313,41 @@ def test_int8_runs_and_is_measured(listener: Path, sounds: Path, tmp_path: Path,
     assert all(0 < one["p10"] <= one["median"] <= one["p90"] and one["memory"] > 1e6 for one in told["runtimes"])
     assert told["scores"]["int8"]["value"] <= told["scores"]["float"]["value"] + 20
     assert not list((tmp_path / "q").rglob("float.onnx"))
+    layers = told["layers"]
+    kept = [name for name, weight in full.model.named_parameters() if weight.ndim >= 2]
+    assert len(layers) - 1 == len(kept)
+    assert all(row["bits"] == 8 and 30 < row["snr"] < 70 and 5 < row["output"] < 70 for row in layers[:-1])
+    assert sum(row["after"] for row in layers) == bundle.size(tmp_path / "q").weights
+    assert (tmp_path / "q" / "report.png").stat().st_size > 20000
+
+
+def test_int8_is_made_as_export_makes_it(listener: Path, sounds: Path, tmp_path: Path) -> None:
+    onnx = pytest.importorskip("onnx")
+    run(listener, out=tmp_path / "q", int8=True, calibrate=sounds)
+    export(listener, tmp_path / "e", int8=True, calibrate=sounds)
+    ours, theirs = (bundle.load(tmp_path / name) for name in "qe")
+    assert ours.model.facts == theirs.model.facts
+    assert json.loads(ours.model.facts["classes"]) == ["high", "low", "mid"]
+    assert ours.quantization == theirs.quantization == Quantization(symmetric=True, per="channel", rest="float32")
+
+    def operations(folder: Path) -> list[str]:
+        return [node.op_type for node in onnx.load(str(bundle.weights(folder))).graph.node]
+
+    assert operations(tmp_path / "q") == operations(tmp_path / "e")
+    features = torch.randn(8, 25, 16) * 2
+    torch.testing.assert_close(ours.model(features), theirs.model(features), rtol=0.1, atol=0.5)
+    run(listener, out=tmp_path / "t", int8=True, calibrate=sounds, per="tensor")
+    assert bundle.load(tmp_path / "t").quantization == Quantization(symmetric=True, rest="float32")
+
+
+def test_what_changed_in_a_folder_is_noticed(listener: Path, tmp_path: Path, capsys: Any) -> None:
+    data = write_tones(tmp_path / "data")
+    run(listener, out=tmp_path / "q", bits=4, report=True, dev=data)
+    run(listener, out=tmp_path / "q", bits=4, report=True, dev=data)
+    assert "nothing to do" in capsys.readouterr().err
+    (data / "low" / "0.wav").write_bytes((data / "low" / "1.wav").read_bytes())
+    with pytest.raises(UserError, match=r"data\.dev\.digest"):
+        run(listener, out=tmp_path / "q", bits=4, report=True, dev=data)
 
 
 def _eight(folder: Path) -> Path:
@@ -323,6 +375,11 @@ def test_a_room_without_a_graph_offers_weights_alone(speaker: Path, tmp_path: Pa
         ({"int8": True}, "needs data to find"),
         ({"calibrate": Path("x")}, "--calibrate is about activations"),
         ({"int8": True, "calibrate": Path("x"), "bits": 4}, "--int8 is 8 bits"),
+        ({"int8": True, "calibrate": Path("x"), "dry_run": True}, "--dry-run shows packed weights"),
+        ({"dev": Path("x")}, "--dev is scored on"),
+        ({"int8": True, "calibrate": Path("x"), "dev": Path("x")}, "--dev is scored on"),
+        ({"train": Path("x"), "report": True}, "--train is for --aware"),
+        ({"dev": Path("x"), "report": True}, "x: no such manifest"),
         ({"int8": True, "aware": True, "train": Path("x"), "calibrate": Path("x")}, "do not go together"),
         ({"per": "row"}, "per: Input should be 'tensor' or 'channel'"),
         ({"set_": ["quantization.bits=9"]}, "bits: Input should be less than or equal to 8"),

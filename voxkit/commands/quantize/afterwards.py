@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from voxkit import bundle
 from voxkit.bundle import Bundle
 from voxkit.commands.quantize.command import Quantize
-from voxkit.commands.quantize.layers import Row, alone, layout_of, rows, with_score
+from voxkit.commands.quantize.layers import counts_of, each_alone, layout_of, rows
 from voxkit.commands.quantize.report import Report, sizes_line
 from voxkit.commands.quantize.source import Data, assets, identity, scored, scoring_task
 from voxkit.config import to_dict
 from voxkit.packed import parameters
-from voxkit.progress import track
 from voxkit.rundir import output
 from voxkit.train.loop import BUNDLE
-from voxkit.train.task import Score, Task
 
 
 def run(loaded: Bundle, settings: Quantize, data: Data, out: Path, report: bool) -> None:
@@ -39,23 +38,10 @@ def run(loaded: Bundle, settings: Quantize, data: Data, out: Path, report: bool)
                     with TemporaryDirectory() as folder:
                         task = scoring_task(loaded, data, Path(folder))
                         scores = {"float": scored(task, loaded.model), "quantized": scored(task, quantized.model)}
-                        found = list(_each_alone(task, loaded, settings, found))
-                before, after = bundle.size(loaded.path), bundle.size(place.work)
-                Report(str(loaded.path), scheme, before, after, found, scores).write(place.work)
+                        found = each_alone(loaded.model, layout, found, partial(scored, task))
+                sizes, counts = (bundle.size(loaded.path), bundle.size(place.work)), counts_of(loaded)
+                Report(str(loaded.path), scheme, *sizes, found, scores, counts=counts).write(place.work)
     print(sizes_line(bundle.size(loaded.path), bundle.size(out), out))
     if report:
         print(f"report: {out / 'report.txt'}")
     print(out / BUNDLE)
-
-
-def _each_alone(task: Task, loaded: Bundle, settings: Quantize, found: list[Row]) -> list[Row]:
-    """The rows with the score of the model in which that layer alone is quantized."""
-    told = []
-    for row in track(found, len(found), "layers", "layers"):
-        if row.name in layout_of(loaded.model, settings.quantization).weights:
-            with alone(loaded.model, row.name, settings.quantization, row.bits):
-                score: Score = scored(task, loaded.model)
-            told.append(with_score(row, score.value))
-        else:
-            told.append(row)
-    return told

@@ -64,7 +64,12 @@ def quantize(
         int | None, typer.Option("--bits", "-b", min=2, max=8, help="Size of a weight.  [default: 8]")
     ] = None,
     per: Annotated[
-        str | None, typer.Option("--per", help="Scales for each `tensor` or output `channel`.", show_default=False)
+        str | None,
+        typer.Option(
+            "--per",
+            help="Scales for each `tensor` or output `channel`.  [default: tensor; --int8: channel]",
+            show_default=False,
+        ),
     ] = None,
     symmetric: Annotated[
         bool | None, typer.Option("--symmetric/--asymmetric", help="Levels around 0, or from min to max.")
@@ -108,8 +113,9 @@ def quantize(
 
     --int8 quantizes activations as well and leaves the computing to onnxruntime's 8-bit kernels.
 
-    --report tells for each layer its size and how much of its weights is noise; with --dev also how well the model
-    does before and after, and with each layer alone quantized; with --int8 also time and memory.
+    --report tells for each layer its size, how much of its weights is noise, and its multiply-adds; with --dev also
+    how well the model does before and after, and with each layer alone quantized; with --int8 how much of each layer's
+    output is noise, and time and memory.
 
     [bold]Examples[/bold]
 
@@ -124,6 +130,9 @@ def quantize(
         "train": {"seed": seed},
     }
     settings = build(Quantize, config, set_, **flags)
+    if int8 and "per" not in settings.quantization.model_fields_set:
+        by_channel = settings.quantization.model_copy(update={"per": "channel"})
+        settings = settings.model_copy(update={"quantization": by_channel})
     if print_config:
         print(to_yaml(settings), end="")
         return
@@ -132,6 +141,7 @@ def quantize(
     if model is None or missing:
         raise UserError(f"quantize needs {' and '.join(missing)}", fix="see voxkit quantize --help")
     _require_consistent(settings, aware, int8, from_scratch, train, calibrate)
+    _require_effect(aware, int8, report, dry_run, train, dev)
 
     from voxkit.commands.quantize.source import Data, open_source
 
@@ -177,3 +187,13 @@ def _require_consistent(
         raise UserError(
             "--int8 is 8 bits for all weights, over their whole range", fix="leave out bits, keep and range"
         )
+
+
+def _require_effect(aware: bool, int8: bool, report: bool, dry_run: bool, train: Path | None, dev: Path | None) -> None:
+    """Raise a UserError for options that would change nothing."""
+    if dry_run and int8:
+        raise UserError("--dry-run shows packed weights, and --int8 makes a graph", fix="leave out one of them")
+    if dev is not None and not aware and not report:
+        raise UserError("--dev is scored on in training and for a report", fix="add --report, or leave out --dev")
+    if train is not None and not aware and dev is None:
+        raise UserError("--train is for --aware, and tells --report --dev the classes", fix="leave it out")

@@ -18,18 +18,22 @@ from torch import Tensor, nn
 from voxkit import bundle
 from voxkit.bundle import Bundle
 from voxkit.commands.quantize.command import Quantize
+from voxkit.commands.quantize.layers import counts_of, eight_bit_rows
 from voxkit.commands.quantize.report import TEXT, Report, Runtime, sizes_line
-from voxkit.commands.quantize.source import Data, assets, identity, make_task, own_config, scored, scoring_task
+from voxkit.commands.quantize.source import Data, identity, make_task, own_config, scored, scoring_task
 from voxkit.config import to_dict
+from voxkit.decode import onnx_bundle
+from voxkit.decode.onnx_bundle import EightBits
 from voxkit.errors import UserError
 from voxkit.nn import onnx_graph
 from voxkit.nn.footprint import latency, peak_memory
 from voxkit.onnx_model import OnnxModel
+from voxkit.progress import say
 from voxkit.rundir import output
 from voxkit.train.loop import BUNDLE
 from voxkit.train.task import Score, Task
 
-TOLERANCE = 1e-3  # of the float graph's outputs
+LOOKED_AT = 4  # batches that the errors of outputs are found on
 Inputs = tuple[Tensor, ...]
 
 
@@ -42,9 +46,8 @@ def run(loaded: Bundle, settings: Quantize, data: Data, out: Path, report: bool)
     onnx_graph.require("quantize --int8")
     graph_of, inputs_of = _exporter(loaded)
     scheme = settings.quantization.model_copy(update={"symmetric": True, "rest": "float32"})
-    model = identity(loaded)
     spec = {
-        "model": model,
+        "model": identity(loaded),
         "int8": {"per": scheme.per, **to_dict(settings.calibration)},
         "report": report,
         "data": data.spec(),
@@ -54,22 +57,19 @@ def run(loaded: Bundle, settings: Quantize, data: Data, out: Path, report: bool)
             work = Path(folder)
             (work / "lists").mkdir()
             task = make_task(loaded, own_config(loaded, data.calibrate, data.dev or data.calibrate), work / "lists")
-            examples = list(islice(_inputs(task, inputs_of), settings.calibration.batches))
-            graph = graph_of(loaded.model)
-            facts = {"system": loaded.system, "model": model["weights"], "config": json.dumps(loaded.config)}
-            onnx_graph.write(loaded.model, graph, work / "float.onnx", facts)
-            onnx_graph.verify(loaded.model, graph, work / "float.onnx", TOLERANCE)
-            calibration = (tuple(tensor.numpy() for tensor in example) for example in examples)
-            method, symmetric = settings.calibration.method, settings.calibration.symmetric
-            per_channel = scheme.per == "channel"
-            onnx_graph.to_int8(work / "float.onnx", work / "int8.onnx", calibration, per_channel, symmetric, method)
-            graph_file = work / "int8.onnx"
-            bundle.save_onnx(place.work / BUNDLE, loaded.system, loaded.config, graph_file, assets(loaded), scheme)
+            how = settings.calibration
+            calls = list(islice(_calls(task, inputs_of), how.batches))
+            eight = EightBits(calls, scheme.per == "channel", how.symmetric, how.method)
+            file = onnx_bundle.write(loaded, graph_of(loaded.model), _facts(task, loaded), work, eight)
+            onnx_bundle.save(place.work / BUNDLE, loaded, file, eight)
             if report:
-                measured = runtimes(loaded, work, examples[0], settings.measure.repeats)
+                examples = [tuple(tensor.numpy() for tensor in call) for call in calls[:LOOKED_AT]]
+                found = eight_bit_rows(work / onnx_bundle.FLOAT, work / onnx_bundle.INT8, examples)
+                measured = runtimes(loaded, work, calls[0], settings.measure.repeats)
                 scores = _scores(loaded, bundle.load(place.work), data) if data.dev is not None else {}
                 sizes = bundle.size(loaded.path), bundle.size(place.work)
-                Report(str(loaded.path), scheme, *sizes, (), scores, measured).write(place.work)
+                counts = counts_of(loaded)
+                Report(str(loaded.path), scheme, *sizes, found, scores, measured, counts).write(place.work)
     print(sizes_line(bundle.size(loaded.path), bundle.size(out), out))
     if report:
         print(f"report: {out / TEXT}")
@@ -88,11 +88,30 @@ def _exporter(loaded: Bundle) -> tuple[Callable[..., onnx_graph.Graph], Callable
     return graph_of, inputs_of
 
 
-def _inputs(task: Task, inputs_of: Callable[[Any], Inputs]) -> Iterator[Inputs]:
-    """What the model is called with, batch by batch."""
+def _calls(task: Task, inputs_of: Callable[[Any], Inputs]) -> Iterator[Inputs]:
+    """What the model is called with, batch by batch.
+
+    A task may have `calibration() -> iterator of inputs`, what the model hears when it is used. Otherwise these are
+    the batches of training, with all that is done to them there.
+    """
+    calibration = getattr(task, "calibration", None)
+    if calibration is not None:
+        yield from calibration()
+        return
+    say("note: ranges of activations are those of training batches, with the augmentation of the training")
     batches = task.batches("train", 0)
     for number in range(len(batches)):
         yield inputs_of(batches[number])
+
+
+def _facts(task: Task, loaded: Bundle) -> dict[str, str]:
+    """What is written into the graph: what the task's `facts(bundle, bits)` tells a deployment, if it has that."""
+    facts = getattr(task, "facts", None)
+    if facts is not None:
+        found: dict[str, str] = facts(loaded, bits=8)
+        return found
+    weights = identity(loaded)["weights"]
+    return {"system": loaded.system, "model": weights, "config": json.dumps(loaded.config)}
 
 
 def _scores(loaded: Bundle, quantized: Bundle, data: Data) -> dict[str, Score]:

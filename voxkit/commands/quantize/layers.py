@@ -2,16 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from voxkit import bundle
 from voxkit.bundle import Bundle
-from voxkit.packed import Layout, Quantization, dequantize, parameters, quantize
+from voxkit.nn import counting
+from voxkit.nn.counting import Counts, count_example
+from voxkit.nn.onnx_layers import compare
+from voxkit.packed import (
+    Layout,
+    Quantization,
+    Quantized,
+    dequantize,
+    full_floats,
+    parameters,
+    quantize,
+    quantized_weights,
+)
+from voxkit.progress import track
+from voxkit.train.task import Score
 
 OTHERS = "(others)"
 
@@ -24,6 +43,7 @@ class Row:
         bits: of an element in the packed file.
         before, after: its size, scales included [bytes].
         snr: power of the weights over that of their errors [dB]; infinite without error, None where it is not known.
+        output: the same of what the layer says, where activations are quantized too.
         score: of the model with this layer alone quantized, None if it was not measured.
     """
 
@@ -33,11 +53,18 @@ class Row:
     before: int
     after: int
     snr: float | None = None
+    output: float | None = None
     score: float | None = None
 
     def plain(self) -> dict[str, Any]:
         """For JSON."""
-        return {**asdict(self), "snr": None if self.snr == float("inf") else self.snr}
+        ratios = {"snr": self.snr, "output": self.output}
+        return {**asdict(self), **{name: None if value is None else known(value) for name, value in ratios.items()}}
+
+
+def known(ratio: float) -> float | None:
+    """A ratio, None if it is infinite."""
+    return ratio if math.isfinite(ratio) else None
 
 
 def layout_of(model: nn.Module, scheme: Quantization) -> Layout:
@@ -45,13 +72,21 @@ def layout_of(model: nn.Module, scheme: Quantization) -> Layout:
     return Layout.of(model.state_dict(), parameters(model), scheme)
 
 
-def rows(state: Mapping[str, Tensor], layout: Layout, errors: bool = True) -> list[Row]:
+def counts_of(loaded: Bundle) -> Counts | None:
+    """Multiply-adds for one example of what the room's models are exported for; None of a room that exports none."""
+    graph = getattr(bundle.room(loaded.system, "model"), "graph", None)
+    return None if graph is None else count_example(loaded.model, graph(loaded.model).inputs)
+
+
+def rows(state: Mapping[str, Tensor], layout: Layout) -> list[Row]:
     """One row for each quantized weight in the order of the model, and one for all other tensors.
 
-    Args:
-        errors: whether the signal-to-noise ratio is computed.
+    Raises:
+        UserError: a tensor is not finite.
     """
     found = []
+    quantized = quantized_weights(state, layout)
+    exact = full_floats(state, layout, quantized)
     width = 16 if layout.scheme.rest == "float16" else 32
     bytes_of = {name: tensor.numel() * tensor.element_size() for name, tensor in state.items()}
     spent = dict.fromkeys(state, 0)
@@ -61,17 +96,33 @@ def rows(state: Mapping[str, Tensor], layout: Layout, errors: bool = True) -> li
             spent |= dict.fromkeys([name, *again], 1)
             before = sum(bytes_of[other] for other in [name, *again])
             bits = layout.weights[name]
-            ratio = snr(state[name], layout.scheme, bits) if errors else None
-            found.append(Row(name, layout.shapes[name], bits, before, layout.size(name), ratio))
+            after = layout.size(name, name in exact)
+            found.append(Row(name, layout.shapes[name], bits, before, after, snr(state[name], quantized[name])))
     rest = [name for name in state if not spent[name]]
-    before, after = sum(bytes_of[name] for name in rest), sum(layout.size(name) for name in rest)
+    before, after = sum(bytes_of[name] for name in rest), sum(layout.size(name, name in exact) for name in rest)
     return [*found, Row(OTHERS, (sum(state[name].numel() for name in rest),), width, before, after)]
 
 
-def snr(weight: Tensor, scheme: Quantization, bits: int) -> float:
+def eight_bit_rows(source: Path, target: Path, examples: Iterable[Sequence[NDArray[np.generic]]]) -> list[Row]:
+    """One row for each weight that became 8-bit, and one for all else that is in a graph's file.
+
+    Args:
+        source, target: the float graph and the 8-bit one.
+        examples: the inputs of each call, to find the errors of outputs.
+    """
+    found = [
+        Row(one.name, one.shape, 8, one.before, one.after, one.snr, one.output)
+        for one in compare(source, target, examples)
+    ]
+    before = source.stat().st_size - sum(row.before for row in found)
+    after = target.stat().st_size - sum(row.after for row in found)
+    return [*found, Row(OTHERS, (), 32, before, after)]
+
+
+def snr(weight: Tensor, quantized: Quantized) -> float:
     """10 log10(sum w^2 / sum (Q(w) - w)^2) [dB]; infinite if nothing changed."""
-    wide = weight.double()
-    error = float((dequantize(quantize(weight, scheme, bits)).double() - wide).square().sum())
+    wide = weight.detach().cpu().double()
+    error = float((dequantize(quantized).double() - wide).square().sum())
     return float("inf") if error == 0 else float(10 * torch.log10(wide.square().sum() / error))
 
 
@@ -88,23 +139,35 @@ def alone(model: nn.Module, name: str, scheme: Quantization, bits: int) -> Itera
             weight.copy_(before)
 
 
-def with_score(row: Row, score: float) -> Row:
-    return replace(row, score=score)
+def each_alone(
+    model: nn.Module, layout: Layout, found: Sequence[Row], score: Callable[[nn.Module], Score]
+) -> list[Row]:
+    """The rows with the score of the model in which that layer alone is quantized."""
+    told = []
+    for row in track(found, len(found), "layers", "layers"):
+        if row.name in layout.weights:
+            with alone(model, row.name, layout.scheme, row.bits):
+                row = replace(row, score=score(model).value)
+        told.append(row)
+    return told
 
 
 def table(found: Sequence[Row]) -> list[str]:
     """Aligned lines, with a total."""
     head = ["weight", "shape", "bits", "bytes", "packed", "SNR [dB]"]
-    scored = any(row.score is not None for row in found)
-    cells = [[*head, "score alone"] if scored else head]
+    more = [
+        (title, name, places)
+        for title, name, places in (("output SNR [dB]", "output", 1), ("score alone", "score", 3))
+        if any(getattr(row, name) is not None for row in found)
+    ]
+    cells = [[*head, *(title for title, *_ in more)]]
     for row in found:
-        ratio = "" if row.snr is None else f"{row.snr:.1f}"
         shape = "x".join(map(str, row.shape))
-        line = [row.name, shape, str(row.bits), str(row.before), str(row.after), ratio]
-        cells.append([*line, "" if row.score is None else f"{row.score:.3f}"] if scored else line)
+        line = [row.name, shape, str(row.bits), str(row.before), str(row.after), _decimal(row.snr, 1)]
+        cells.append([*line, *(_decimal(getattr(row, name), places) for _, name, places in more)])
     before, after = sum(row.before for row in found), sum(row.after for row in found)
     share = f"{100 * after / before:.1f} %" if before else ""
-    cells.append(["total", "", "", str(before), str(after), share, *([""] if scored else [])])
+    cells.append(["total", "", "", str(before), str(after), share, *([""] * len(more))])
     widths = [max(len(line[column]) for line in cells) for column in range(len(cells[0]))]
     lines = []
     for line in cells:
@@ -116,7 +179,17 @@ def table(found: Sequence[Row]) -> list[str]:
     return lines
 
 
+def _decimal(value: float | None, places: int) -> str:
+    return "" if value is None else f"{value:.{places}f}"
+
+
+def counted(counts: Counts) -> list[str]:
+    """The lines of a model's multiply-adds, layer by layer."""
+    return ["multiply-adds for one example:", *counting.table(counts).splitlines()]
+
+
 def preview(loaded: Bundle, scheme: Quantization) -> str:
     """What `--dry-run` shows."""
-    found = rows(loaded.model.state_dict(), layout_of(loaded.model, scheme))
-    return "\n".join(table(found))
+    found = table(rows(loaded.model.state_dict(), layout_of(loaded.model, scheme)))
+    counts = counts_of(loaded)
+    return "\n".join(found if counts is None else [*found, "", *counted(counts)])

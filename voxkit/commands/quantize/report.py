@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from voxkit.bundle import Sizes
-from voxkit.commands.quantize.layers import Row, table
+from voxkit.commands.quantize.layers import Row, counted, table
 from voxkit.config import to_dict
 from voxkit.metrics.plots import GREEN, GREY, INK, RED, new_figure, save_figure
+from voxkit.nn.counting import Counts
 from voxkit.packed import Quantization
 from voxkit.rundir import write_atomic
 from voxkit.train.task import Score
@@ -55,6 +57,8 @@ class Report:
         before, after: sizes of the bundles.
         scores: by the name of the model, "float" and "quantized".
         runtimes: side by side.
+        counts: multiply-adds by layer.
+        base: the name of the score that those of single layers are compared with.
     """
 
     model: str
@@ -64,6 +68,8 @@ class Report:
     rows: Sequence[Row] = ()
     scores: Mapping[str, Score] = field(default_factory=dict)
     runtimes: Sequence[Runtime] = ()
+    counts: Counts | None = None
+    base: str = "float"
 
     def lines(self) -> list[str]:
         """The text of the report."""
@@ -88,7 +94,9 @@ class Report:
                     f"  {one.name:<18} {1e3 * one.median:9.3f} ms ({1e3 * one.p10:.3f} to {1e3 * one.p90:.3f})  "
                     f"{one.memory / 1e6:7.1f} MB of memory  {one.weights:>10} bytes of weights"
                 )
-        return [*told, "", *table(self.rows)] if self.rows else told
+        if self.rows:
+            told += ["", *table(self.rows)]
+        return told if self.counts is None else [*told, "", *counted(self.counts)]
 
     def as_dict(self) -> dict[str, Any]:
         """The report for programs."""
@@ -102,38 +110,87 @@ class Report:
             },
             "runtimes": [vars(one) for one in self.runtimes],
             "layers": [row.plain() for row in self.rows],
+            **({} if self.counts is None else self._counts(self.counts)),
         }
+
+    @staticmethod
+    def _counts(counts: Counts) -> dict[str, Any]:
+        by_layer = [{"name": one.name, "multiply_adds": one.multiply_adds} for one in counts.by_layer]
+        return {"parameters": counts.parameters, "multiply_adds": counts.multiply_adds, "multiply_adds_by": by_layer}
 
     def write(self, folder: Path) -> None:
         """Write report.txt, report.json and report.png."""
         write_atomic(folder / TEXT, "\n".join(self.lines()) + "\n")
         write_atomic(folder / JSON, json.dumps(self.as_dict(), indent=2) + "\n")
-        self._draw(folder / PICTURE)
+        if self.rows or self.runtimes:
+            draw(self, folder / PICTURE)
 
-    def _draw(self, path: Path) -> None:
-        """Bars of each layer's size before and after, and of its noise or the harm that it does alone."""
-        shown = sorted(self.rows, key=lambda row: row.before)[-DRAWN:]
-        base = self.scores.get("float")
-        harms = base is not None and any(row.score is not None for row in shown)
-        figure, (left, right) = new_figure(11, 1.6 + 0.26 * max(len(shown), 3), ncols=2, sharey=True)
-        places = list(range(len(shown)))
-        left.barh(places, [row.before for row in shown], color="#d5dade", label="float")
-        left.barh(places, [row.after for row in shown], color=GREEN, label="packed")
-        left.set_yticks(places, [f"{row.name}  {row.bits} bit" for row in shown], fontsize=8)
-        left.set_xlabel("size [bytes]")
-        left.legend(frameon=False, loc="lower right")
-        share = 100 * self.after.weights / self.before.weights
-        left.set_title(f"{share:.1f} % of the file", loc="left")
-        if harms and base is not None:
-            change = [0.0 if row.score is None else row.score - base.value for row in shown]
-            right.barh(places, change, color=[RED if value > 0 else GREEN for value in change])
-            right.axvline(0, color=GREY, linewidth=0.8)
-            right.set_xlabel(f"change of {base.name} with this layer alone quantized")
-            right.set_title(" -> ".join(f"{base.name} {one.value:.2f}" for one in self.scores.values()), loc="left")
-        else:
-            ratios = [row.snr if row.snr is not None and row.snr != float("inf") else 0.0 for row in shown]
-            right.barh(places, ratios, color=INK)
-            right.set_xlabel("signal-to-noise ratio of the weights [dB]")
-        for axes in (left, right):
-            axes.spines[["top", "right"]].set_visible(False)
-        save_figure(figure, path)
+
+def draw(report: Report, path: Path) -> None:
+    """Bars of each layer's size before and after, and of its noise or the harm that it does alone; and of runtimes."""
+    shown = sorted(report.rows, key=lambda row: row.before)[-DRAWN:]
+    heights = [0.9 + 0.26 * max(len(shown), 3)] * bool(shown) + [0.9 + 0.3 * len(report.runtimes)] * bool(
+        report.runtimes
+    )
+    figure, grid = new_figure(11, 0.4 + sum(heights), nrows=len(heights), ncols=2, height_ratios=heights, squeeze=False)
+    if shown:
+        left, right = grid[0]
+        _draw_sizes(report, shown, left)
+        _draw_errors(report, shown, right)
+        right.sharey(left)
+        right.tick_params(labelleft=False)
+    if report.runtimes:
+        _draw_runtimes(report.runtimes, *grid[-1])
+    for axes in grid.flat:
+        axes.spines[["top", "right"]].set_visible(False)
+    save_figure(figure, path)
+
+
+def _draw_sizes(report: Report, shown: Sequence[Row], axes: Any) -> None:
+    places = list(range(len(shown)))
+    axes.barh(places, [row.before for row in shown], color="#d5dade", label="float")
+    axes.barh(places, [row.after for row in shown], color=GREEN, label="packed")
+    axes.set_yticks(places, [f"{row.name}  {row.bits} bit" for row in shown], fontsize=8)
+    axes.set_xlabel("size [bytes]")
+    axes.legend(frameon=False, loc="lower right")
+    axes.set_title(f"{100 * report.after.weights / report.before.weights:.1f} % of the file", loc="left")
+
+
+def _draw_errors(report: Report, shown: Sequence[Row], axes: Any) -> None:
+    places = list(range(len(shown)))
+    base = report.scores.get(report.base)
+    if base is not None and any(row.score is not None for row in shown):
+        change = [0.0 if row.score is None else row.score - base.value for row in shown]
+        axes.barh(places, change, color=[RED if value > 0 else GREEN for value in change])
+        axes.axvline(0, color=GREY, linewidth=0.8)
+        axes.set_xlabel(f"change of {base.name} with this layer alone quantized")
+    else:
+        axes.barh(places, [_bar(row.snr) for row in shown], color="#d5dade", label="weights")
+        if any(row.output is not None for row in shown):
+            axes.barh(places, [_bar(row.output) for row in shown], height=0.35, color=INK, label="outputs")
+            axes.legend(frameon=False, loc="lower right")
+        axes.set_xlabel("signal-to-noise ratio [dB]")
+    if report.scores:
+        name = next(iter(report.scores.values())).name
+        values = " -> ".join(f"{one.value:.2f}" for one in report.scores.values())
+        axes.set_title(f"{name} {values}", loc="left")
+
+
+def _bar(ratio: float | None) -> float:
+    return 0.0 if ratio is None or not math.isfinite(ratio) else ratio
+
+
+def _draw_runtimes(runtimes: Sequence[Runtime], left: Any, right: Any) -> None:
+    names, places = [one.name for one in runtimes], list(range(len(runtimes)))
+    medians = [1e3 * one.median for one in runtimes]
+    spread = [
+        [1e3 * (one.median - one.p10) for one in runtimes],
+        [1e3 * (one.p90 - one.median) for one in runtimes],
+    ]
+    left.barh(places, medians, xerr=spread, color=GREEN, ecolor=GREY)
+    left.set_xlabel("one example, one thread: median, 10th to 90th percentile [ms]")
+    right.barh(places, [one.memory / 1e6 for one in runtimes], color=INK)
+    right.set_xlabel("memory of a process that loads and runs it [MB]")
+    for axes in (left, right):
+        axes.set_yticks(places, names, fontsize=8)
+        axes.invert_yaxis()

@@ -13,6 +13,7 @@ from torch import nn
 from voxkit import bundle
 from voxkit.bundle import Bundle
 from voxkit.config import Config, from_mapping
+from voxkit.data.clips import clip_files
 from voxkit.errors import UserError
 from voxkit.rundir import CONFIG, digest, read_config
 from voxkit.train.task import Score, Task
@@ -27,13 +28,18 @@ class Data:
     calibrate: Path | None = None
 
     def spec(self) -> dict[str, Any]:
-        """For `voxkit.rundir.output`: the paths, and the digests of those that are files."""
+        """For `voxkit.rundir.output`: the paths, and the digests of the files that they stand for.
+
+        Raises:
+            UserError: a path is neither a file nor a folder of manifests or of classes.
+        """
         given = {"train": self.train, "dev": self.dev, "calibrate": self.calibrate}
-        return {
-            name: {"path": str(path), "digest": digest(path) if path.is_file() else None}
-            for name, path in given.items()
-            if path is not None
-        }
+        return {name: {"path": str(path), "digest": _digest(path)} for name, path in given.items() if path is not None}
+
+
+def _digest(path: Path) -> str | dict[str, str]:
+    """Of a file, or of those in a folder by their paths."""
+    return digest(path) if path.is_file() else {str(file): digest(file) for file in clip_files(path)}
 
 
 def open_source(path: Path) -> Bundle:

@@ -26,13 +26,13 @@ def run(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
 
 
 def configurable() -> list[str]:
-    """The commands that have `--print-config` and a config."""
+    """The commands that have `--print-config` and a config of their own."""
     names = []
     for name in COMMANDS:
         room = name.replace("-", "_")
         module = importlib.import_module(f"voxkit.commands.{room}.command")
         function = getattr(module, room, None)
-        if function and "print_config" in inspect.signature(function).parameters:
+        if function and hasattr(module, "CONFIG") and "print_config" in inspect.signature(function).parameters:
             names.append(name)
     return names
 

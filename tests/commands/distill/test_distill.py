@@ -164,11 +164,17 @@ def test_what_is_no_teacher_is_told(teacher: Path, sounds: Path, tmp_path: Path)
         run(teacher=tmp_path, train=sounds, out=tmp_path / "student")
 
 
-def test_the_config_can_be_seen_first(teacher: Path, sounds: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_config_can_be_seen_first_and_taken_back(
+    teacher: Path, sounds: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     run(teacher=teacher, train=sounds, print_config=True, bits=4)
-    shown = yaml.safe_load(capsys.readouterr().out)
-    assert shown["quantization"]["bits"] == 4
-    assert shown["student"]["model"]["channels"] == [3]
+    shown = capsys.readouterr().out
+    assert '# quantization: {"bits": 4' in shown
+    assert yaml.safe_load(shown)["model"]["channels"] == [3]
+    file = tmp_path / "student.yaml"
+    file.write_text(shown, encoding="utf-8")
+    distill(teacher=teacher, config=file, print_config=True, bits=4)
+    assert capsys.readouterr().out == shown
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated, Any, Generic, TypeVar
 
@@ -110,8 +111,10 @@ def distill(
 
     data = {"train": train, "dev": dev, "max_bad": max_bad or None}
     settings = assemble(teacher, config, set_, given, data, seed)
-    if print_config:
-        print(to_yaml(settings), end="")
+    if print_config:  # the student's, which --config takes back; the rest are options
+        others = settings.model_dump(mode="json", exclude={"student", "digests"})
+        print("".join(f"# {name}: {json.dumps(value)}\n" for name, value in others.items()), end="")
+        print(to_yaml(settings.student), end="")
         return
     missing = [] if settings.student.data.train else ["--train"]
     missing += ["--out"] if out is None else []

@@ -3,7 +3,7 @@
 # 5-fold cross-validation by clip, and spotted in a stream: the clips that a model has not heard, between stretches of
 # speech of someone that it has not heard either. What is no wake word is learnt from other people's speech, the class
 # `background`. Corpora are looked for in $VOXKIT_DATA: wake_words, librispeech_mini and kathleen_en.
-default_seeds=0
+default_seeds="0 1 2"
 extras=export
 . "$(dirname "${BASH_SOURCE[0]}")/../../../tools/recipe.sh"
 . "$root/tools/spoken_term.sh"

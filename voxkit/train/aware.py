@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from voxkit import packed
-from voxkit.config import Config
 from voxkit.nn.quantization import make_aware, plain_names
 from voxkit.packed import Quantization
 from voxkit.train.initial import start_from
 from voxkit.train.task import Batches, Loss, Score, Task
+from voxkit.train.wrapped import WrappedTask
 
 
-class AwareTask:
+class AwareTask(WrappedTask[Task]):
     """Another task whose model is made aware of its quantization, and whose bundle is quantized.
 
     What else the other task has (`batch_option`, `state_dict` and so on) is passed on.
@@ -27,25 +26,9 @@ class AwareTask:
     """
 
     def __init__(self, inner: Task, scheme: Quantization, initial: Mapping[str, Tensor] | None = None) -> None:
-        self.inner, self.scheme, self.initial = inner, scheme, initial
+        super().__init__(inner)
+        self.scheme, self.initial = scheme, initial
         self._parameters: dict[str, str] | None = None
-
-    def __getattr__(self, name: str) -> Any:
-        if name == "inner":  # not set yet: while it is unpickled
-            raise AttributeError(name)
-        return getattr(self.inner, name)
-
-    @property
-    def system(self) -> str:
-        return self.inner.system
-
-    @property
-    def config(self) -> Config:
-        return self.inner.config
-
-    @property
-    def assets(self) -> Mapping[str, Path]:
-        return self.inner.assets
 
     def model(self) -> nn.Module:
         """A new model, or the one to start from, made aware.

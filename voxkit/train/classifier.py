@@ -27,11 +27,13 @@ from voxkit.decode.classifier_export import counted, facts_of, heard
 from voxkit.errors import UserError
 from voxkit.nn.clip_classifier import ClipClassifier
 from voxkit.rundir import digest
+from voxkit.train import run
 from voxkit.train.classifier_config import ClassifierConfig
 from voxkit.train.task import Loss, Score
 from voxkit.train.teaching import Decisions
 
 T = TypeVar("T")
+C = TypeVar("C", bound=ClassifierConfig)
 
 FEW = 100  # training clips to score where there are no dev clips
 STATISTICS = 500  # clips that the normalisation is estimated from
@@ -264,6 +266,12 @@ class Memory:
             self._room -= size
             self._kept[key] = made
         return made
+
+
+def train(command: str, settings: C, out: Path, make: Callable[[C, Path], ClassifierTask]) -> None:
+    """Train a classifier of `settings` into an experiment folder; see `voxkit.train.run.train`."""
+    known = settings.model_copy(update={"data": identified(settings.data)})
+    run.train(command, known, known.train, out, lambda folder: make(known, folder))
 
 
 def identified(data: ClipDataConfig) -> ClipDataConfig:

@@ -45,3 +45,8 @@ class ClassifierConfig(Config):
         if self.clip.seconds < self.features.frame_length:
             raise ValueError(f"clip.seconds {self.clip.seconds:g} is shorter than a frame")
         return self
+
+    @property
+    def frames(self) -> int:
+        """Frames T of the network's input."""
+        return self.features.num_frames(round(self.clip.seconds * self.features.sampling_rate))

@@ -5,13 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-import soundfile
 import torch
 import yaml
 from safetensors.torch import load_file
 
+from tests.commands.quantize.test_quantize import write_tones
 from tests.commands.train_am.test_initial import train as train_acoustic
 from tests.commands.train_am.test_initial import write_corpus, write_lang
 from voxkit import bundle
@@ -23,19 +22,8 @@ from voxkit.errors import UserError
 
 ROOT = Path(__file__).parents[3]
 TINY = ROOT / "conf" / "audio_event" / "tiny.yaml"
-TONES = {"low": 300.0, "mid": 1000.0, "high": 3000.0}
 SHORT = ["clip.seconds=0.5", "train.epochs=1", "train.tensorboard=false", "augment.mix=0"]
 STUDENT = ["model.channels=[3]", "train.tensorboard=false", "train.epochs=2", "augment.mix=0"]
-
-
-def write_tones(folder: Path, names: tuple[str, ...] = ("low", "mid", "high"), count: int = 5) -> Path:
-    rng = np.random.default_rng(0)
-    for name in names:
-        (folder / name).mkdir(parents=True)
-        for number in range(count):
-            tone = 0.3 * np.sin(2 * np.pi * TONES[name] * np.arange(8000) / 16000)
-            soundfile.write(folder / name / f"{number}.wav", tone + 0.003 * rng.standard_normal(8000), 16000)
-    return folder
 
 
 @pytest.fixture(scope="module")

@@ -106,11 +106,10 @@ def train(
         return
     folder = options.require_folders("audio-event train", settings.data.train, out)
 
-    from voxkit.commands.audio_event.task import identified, make
-    from voxkit.train import run
+    from voxkit.commands.audio_event.task import make
+    from voxkit.train import classifier
 
-    settings = settings.model_copy(update={"data": identified(settings.data)})
-    run.train("audio-event train", settings, settings.train, folder, lambda work: make(settings, work))
+    classifier.train("audio-event train", settings, folder, make)
 
 
 @app.command()

@@ -11,6 +11,7 @@ from torch import nn
 from voxkit.commands.audio_event.command import AudioEvent
 from voxkit.config import from_mapping
 from voxkit.data.clips import load_classes
+from voxkit.data.clips import load_classes as outputs  # noqa: F401 - what the model's outputs stand for, to other rooms
 from voxkit.nn.clip_classifier import ClipClassifier
 from voxkit.nn.clip_classifier import graph as graph
 from voxkit.nn.sound_cnn import SoundCnn
@@ -25,16 +26,10 @@ def network(config: AudioEvent, classes: int) -> nn.Module:
 
 def build(config: AudioEvent, classes: int) -> ClipClassifier:
     """A model for so many classes, with random weights."""
-    frames = config.features.num_frames(round(config.clip.seconds * config.features.sampling_rate))
     masks = SpecAugment(**dict(config.spec_augment))
-    return ClipClassifier(network(config, classes), config.features.dim, masks, frames)
+    return ClipClassifier(network(config, classes), config.features.dim, masks, config.frames)
 
 
 def from_bundle(config: Mapping[str, Any], assets: Path) -> ClipClassifier:
     """An untrained model of the bundle's shape."""
     return build(from_mapping(AudioEvent, config, "the bundle's config"), len(load_classes(assets)))
-
-
-def outputs(assets: Path) -> list[str]:
-    """The classes that a bundle's model tells apart."""
-    return load_classes(assets)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from voxkit import bundle
 from voxkit.commands.distill.answers import Answers
 from voxkit.commands.distill.command import Distill, TeachingConfig
-from voxkit.config import Config, diff, to_dict
+from voxkit.config import diff, to_dict
 from voxkit.data.clips import clip_files
 from voxkit.errors import UserError
 from voxkit.train.aware import AwareTask
@@ -21,6 +21,7 @@ from voxkit.train.initial import start_from, weights_of
 from voxkit.train.numerics import to_device
 from voxkit.train.task import Batches, Loss, Score
 from voxkit.train.teaching import Decisions, Teachable
+from voxkit.train.wrapped import WrappedTask
 
 SHOWN = 8  # names in a message
 INPUTS = ("features", "clip", "head")  # sections that decide what a model hears and says
@@ -38,7 +39,7 @@ class Taught:
         return Taught(to_device(self.batch, torch.device(device)), self.ids, self.view)
 
 
-class DistilledTask:
+class DistilledTask(WrappedTask[Teachable]):
     """Another task whose loss has a teacher's part too. A `voxkit.train.task.Task`.
 
     Args:
@@ -55,25 +56,9 @@ class DistilledTask:
         answers: Answers | None = None,
         initial: Mapping[str, Tensor] | None = None,
     ) -> None:
-        self.inner, self.teaching, self.answers_of, self.initial = inner, config, answers, initial
+        super().__init__(inner)
+        self.teaching, self.answers_of, self.initial = config, answers, initial
         self.teacher = teacher.eval().requires_grad_(False)
-
-    def __getattr__(self, name: str) -> Any:
-        if name == "inner":  # not set yet: while it is unpickled
-            raise AttributeError(name)
-        return getattr(self.inner, name)
-
-    @property
-    def system(self) -> str:
-        return self.inner.system
-
-    @property
-    def config(self) -> Config:
-        return self.inner.config
-
-    @property
-    def assets(self) -> Mapping[str, Path]:
-        return self.inner.assets
 
     def model(self) -> nn.Module:
         """A new student, or the one to start from."""

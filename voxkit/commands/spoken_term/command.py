@@ -194,11 +194,10 @@ def train(
         return
     folder = options.require_folders("spoken-term train", settings.data.train, out)
 
-    from voxkit.commands.spoken_term.task import identified, make
-    from voxkit.train import run
+    from voxkit.commands.spoken_term.task import make
+    from voxkit.train import classifier
 
-    settings = settings.model_copy(update={"data": identified(settings.data)})
-    run.train("spoken-term train", settings, settings.train, folder, lambda work: make(settings, work))
+    classifier.train("spoken-term train", settings, folder, make)
 
 
 @app.command()

@@ -11,6 +11,7 @@ from torch import nn
 from voxkit.commands.spoken_term.command import SpokenTerm
 from voxkit.config import from_mapping
 from voxkit.data.clips import load_classes
+from voxkit.data.clips import load_classes as outputs  # noqa: F401 - what the model's outputs stand for, to other rooms
 from voxkit.nn.clip_classifier import ClipClassifier
 from voxkit.nn.clip_classifier import graph as graph
 from voxkit.nn.specaugment import SpecAugment
@@ -28,23 +29,17 @@ def network(config: SpokenTerm, classes: int) -> nn.Module:
     convolutions = [ConvLayer(*layer) for layer in zip(channels, kernels, strides, pools, strict=True)]
     return SubbandCnn(
         net.edges(features.dim), convolutions[: net.apart], convolutions[net.apart :], net.concatenate, net.hidden,
-        net.time, features.num_frames(round(config.clip.seconds * features.sampling_rate)), features.dim, classes,
+        net.time, config.frames, features.dim, classes,
         net.dropout, net.norm,
     )  # fmt: skip
 
 
 def build(config: SpokenTerm, classes: int) -> ClipClassifier:
     """A model for so many classes, with random weights."""
-    frames = config.features.num_frames(round(config.clip.seconds * config.features.sampling_rate))
     masks = SpecAugment(**dict(config.spec_augment))
-    return ClipClassifier(network(config, classes), config.features.dim, masks, frames)
+    return ClipClassifier(network(config, classes), config.features.dim, masks, config.frames)
 
 
 def from_bundle(config: Mapping[str, Any], assets: Path) -> ClipClassifier:
     """An untrained model of the bundle's shape."""
     return build(from_mapping(SpokenTerm, config, "the bundle's config"), len(load_classes(assets)))
-
-
-def outputs(assets: Path) -> list[str]:
-    """The classes that a bundle's model tells apart."""
-    return load_classes(assets)

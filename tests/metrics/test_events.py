@@ -18,10 +18,7 @@ from voxkit.metrics.events import (
     OperatingPoint,
     ScoredRecording,
     SpottedRecording,
-    best_within,
-    det,
     operating_point,
-    operating_points,
     pairs,
     tallies,
 )
@@ -173,24 +170,6 @@ def test_strange_classes_and_nothing_are_refused() -> None:
         operating_point([], 0.5)
 
 
-REPORTS = st.lists(
-    st.builds(Detection, st.sampled_from("ab"), TIMES, st.sampled_from([0.2, 0.4, 0.6, 0.8])), max_size=6
-)
-
-
-@given(st.lists(st.tuples(EVENTS, REPORTS), min_size=1, max_size=2))
-def test_a_sweep_is_what_each_threshold_gives(recordings: list[tuple[list[Event], list[Detection]]]) -> None:
-    spotted = [SpottedRecording(1800, one, other) for one, other in recordings]
-    points = operating_points(spotted)
-    assert [point.threshold for point in points] == sorted({d.score for _, o in recordings for d in o}, reverse=True)
-    for point in points:
-        kept = [
-            SpottedRecording(one.duration, one.reference, [d for d in one.found if d.score >= point.threshold])
-            for one in spotted
-        ]
-        assert operating_point(kept, point.threshold) == point
-
-
 def test_a_second_report_of_a_keyword_is_a_false_alarm() -> None:
     said = [Event("yes", 1, 1.5), Event("yes", 5, 5.5), Event("no", 8, 8.5)]
     made = [("yes", 1.2, 0.9), ("yes", 1.4, 0.8), ("yes", 6.0, 0.7), ("no", 9.1, 0.6), ("no", 3.0, 0.5)]
@@ -200,18 +179,7 @@ def test_a_second_report_of_a_keyword_is_a_false_alarm() -> None:
     assert point.line("x") == "%FRR 33.33 [ at 3.00 FA/h, threshold 0.500, 1 / 3 missed, 3 false alarms in 1.00 h ] x"
 
 
-def test_the_curve_of_misses_falls() -> None:
-    points = [
-        OperatingPoint(0.9, 8, 10, 0, 2.0),
-        OperatingPoint(0.5, 3, 10, 4, 2.0),
-        OperatingPoint(0.4, 4, 10, 9, 2.0),
-    ]
-    alarms, misses = det(points)
-    assert alarms.tolist() == [0, 2, 4.5]
-    assert misses.tolist() == pytest.approx([0.8, 0.3, 0.3])
-    assert best_within(points, 1.0) == points[0]
-    assert best_within(points, 100) == points[1]
-    assert best_within(points[1:], 1.0) is None
+def test_without_keywords_there_is_no_rate_of_misses() -> None:
     assert np.isnan(OperatingPoint(0.5, 0, 0, 0, 1.0).frr)
 
 

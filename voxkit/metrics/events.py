@@ -311,45 +311,16 @@ def operating_point(recordings: Sequence[SpottedRecording], threshold: float, sl
     Raises:
         UserError: the recordings last no time.
     """
-    _, right, total, hours = _judged(recordings, slack)
-    hits = int(right.sum())
-    return OperatingPoint(threshold, total - hits, total, len(right) - hits, hours)
-
-
-def operating_points(recordings: Sequence[SpottedRecording], slack: float = 0.5) -> list[OperatingPoint]:
-    """A point for each score that reports have, from the highest, as if only reports with that or more had been made.
-
-    That is what other thresholds would have given only where scores are the peaks of what was found, as those of
-    voxkit.decode.events are; a `KeywordDetector` reports before the peak, and must be run with each threshold.
-
-    Raises:
-        UserError: the recordings last no time.
-    """
-    scores, right, total, hours = _judged(recordings, slack)
-    order = np.argsort(-scores, kind="stable")
-    lasts = np.flatnonzero(np.diff(scores[order], append=-np.inf) < 0)  # of each run of equal scores
-    hits, alarms = (np.cumsum(some[order])[lasts].tolist() for some in (right, ~right))
-    return [
-        OperatingPoint(score, total - hit, total, alarm, hours)
-        for score, hit, alarm in zip(scores[order][lasts].tolist(), hits, alarms, strict=True)
-    ]
-
-
-def _judged(recordings: Sequence[SpottedRecording], slack: float) -> tuple[Doubles, NDArray[np.bool_], int, float]:
-    """(N,) scores of all reports, (N,) whether each is right, how many keywords are said, and the hours of audio.
-
-    Of the reports above any score as many are right as can be.
-    """
     hours = sum(one.duration for one in recordings) / 3600
     if hours <= 0:
         raise UserError("no audio to count false alarms in", fix="give recordings with a length")
-    judged = [pair for one in recordings for pair in _right(one, slack)]
-    scores, right = (np.array([pair[part] for pair in judged]) for part in (0, 1))
-    return scores, right.astype(bool), sum(len(one.reference) for one in recordings), hours
+    right = [good for one in recordings for good in _right(one, slack)]
+    total, hits = sum(len(one.reference) for one in recordings), sum(right)
+    return OperatingPoint(threshold, total - hits, total, len(right) - hits, hours)
 
 
-def _right(recording: SpottedRecording, slack: float) -> list[tuple[float, bool]]:
-    """Score of each report, the highest first, and whether it is right."""
+def _right(recording: SpottedRecording, slack: float) -> list[bool]:
+    """Whether each report is right, the one of the highest score first."""
     spans: dict[str, Doubles] = {}
     for label in {report.label for report in recording.found}:
         said = [(n, event.start, event.end) for n, event in enumerate(recording.reference) if event.label == label]
@@ -361,20 +332,4 @@ def _right(recording: SpottedRecording, slack: float) -> list[tuple[float, bool]
         inside = (start <= report.time + _EXACT) & (report.time <= end + slack + _EXACT)
         near.append(number[inside].astype(int).tolist())
     matched = set(_assign(near).values())
-    return [(report.score, number in matched) for number, report in enumerate(reports)]
-
-
-def best_within(points: Sequence[OperatingPoint], alarms_per_hour: float) -> OperatingPoint | None:
-    """The point that misses least of those with no more false alarms an hour; of equals the highest threshold.
-
-    None if each has more.
-    """
-    allowed = [point for point in points if point.alarms_per_hour <= alarms_per_hour]
-    return min(allowed, key=lambda point: (point.misses, -point.threshold), default=None)
-
-
-def det(points: Sequence[OperatingPoint]) -> tuple[Doubles, Doubles]:
-    """(K,) false alarms an hour, (K,) false rejection rates, by rising false alarms: the least misses up to each."""
-    ordered = sorted(points, key=lambda point: (point.alarms_per_hour, point.frr))
-    alarms = np.array([point.alarms_per_hour for point in ordered])
-    return alarms, np.minimum.accumulate(np.array([point.frr for point in ordered]))
+    return [number in matched for number in range(len(reports))]

@@ -67,7 +67,7 @@ def save(
         system: the room that can build the model, for example "train_am".
         config: what its room's config was; or the plain `config` of a bundle that was loaded.
         state: the model's `state_dict()`.
-        assets: small files that the model needs, by the name they get in `assets/`.
+        assets: small files or folders that the model needs, by the name they get in `assets/`.
         quantization: store the weights so; the state is that of the model with full weights.
         parameters: of the model, by `voxkit.packed.parameters`; needed with `quantization` only.
 
@@ -125,7 +125,10 @@ def _replacing(path: Path, head: Mapping[str, Any], assets: Mapping[str, Path]) 
     with writing(path):
         (temporary / ASSETS).mkdir(parents=True)
         for name, source in assets.items():
-            shutil.copyfile(source, temporary / ASSETS / name)
+            if source.is_dir():  # another bundle
+                shutil.copytree(source, temporary / ASSETS / name)
+            else:
+                shutil.copyfile(source, temporary / ASSETS / name)
         yield temporary
         write_atomic(temporary / CONFIG, yaml.safe_dump(dict(head), sort_keys=False, allow_unicode=True))
         sync_tree(temporary)

@@ -1,7 +1,7 @@
 """Sentences whose words are tagged: entities and the tags that stand for them, and texts divided into words.
 
-Tags are BIO (IOB2) everywhere but inside of models: `B-label` begins an entity, `I-label` goes on with it, `O` is outside
-of all (Ramshaw & Marcus 1995, in the variant of Tjong Kim Sang & Veenstra 1999).
+Tags are BIO (IOB2) everywhere but inside of models: `B-label` begins an entity, `I-label` goes on with it, `O` is
+outside of all (Ramshaw & Marcus 1995, in the variant of Tjong Kim Sang & Veenstra 1999).
 """
 
 from __future__ import annotations

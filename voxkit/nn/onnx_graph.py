@@ -51,12 +51,14 @@ class Graph:
         outputs: their names, in the order of what `forward` returns.
         dynamic: by the name of an input or output, the axes that may have any length, with the name of that length.
         lengths: integer inputs that count how much of an axis is valid, with the name of the axis' length.
+        indices: integer inputs that are places below a length of that name, or numbers below a number.
     """
 
     inputs: Mapping[str, Tensor]
     outputs: Sequence[str]
     dynamic: Mapping[str, Mapping[int, str]]
     lengths: Mapping[str, str] = field(default_factory=dict)
+    indices: Mapping[str, str | int] = field(default_factory=dict)
 
 
 def require(command: str) -> ModuleType:
@@ -149,8 +151,8 @@ def batches(graph: Graph, seed: int = 0) -> Iterator[tuple[Tensor, ...]]:
     """Random inputs of a graph's shapes: batches of one and more, each other dynamic length as in the example, one
     more, a quarter less and twice.
 
-    Float inputs are normal with the mean and deviation of the example; integers repeat the example; lengths are drawn,
-    the first of a batch being the whole.
+    Float inputs are normal with the mean and deviation of the example; integers repeat the example; indices and lengths
+    are drawn, the first length of a batch being the whole.
     """
     random = torch.Generator().manual_seed(seed)
     sizes = {name: tensor.shape[axis] for tensor, axes in _axes(graph) for axis, name in axes.items()}
@@ -176,6 +178,10 @@ def _draw(name: str, graph: Graph, sizes: Mapping[str, int], random: torch.Gener
         drawn = torch.randint(max(1, whole * 3 // 4), whole + 1, shape, generator=random)
         drawn.view(-1)[:1] = whole
         return drawn.to(example.dtype)
+    if name in graph.indices:
+        bound = graph.indices[name]
+        below = sizes[bound] if isinstance(bound, str) else bound
+        return torch.randint(below, shape, generator=random).to(example.dtype)
     if example.is_floating_point():
         deviation, mean = torch.std_mean(example, correction=0)
         return mean + deviation.clamp(min=1e-3) * torch.randn(shape, generator=random, dtype=example.dtype)

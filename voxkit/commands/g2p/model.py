@@ -18,6 +18,7 @@ from voxkit.commands.g2p.search import Hypothesis
 from voxkit.commands.g2p.tables import FILE, LONGEST, PAD, START, Tables
 from voxkit.config import from_mapping
 from voxkit.nn.masks import padding_mask
+from voxkit.nn.recurrent import reversed_places
 
 NEVER = -1e4  # the log odds of a phone that may not be said; half precision holds it
 
@@ -59,11 +60,7 @@ class Attention(nn.Module):
 
 
 class LstmEncoder(nn.Module):
-    """Bidirectional LSTM layers with residual connections.
-
-    The backward direction is a forward LSTM over reversed words. Padding then comes last for both, so that a word's
-    encoding does not depend on what it is padded to, and no sequence has to be packed.
-    """
+    """Bidirectional LSTM layers with residual connections."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -75,8 +72,7 @@ class LstmEncoder(nn.Module):
 
     def forward(self, x: Tensor, lengths: Tensor, mask: Tensor) -> Tensor:
         """(B, T, C), (B,), (B, T) -> (B, T, C)."""
-        place = torch.arange(x.shape[1], device=x.device)
-        back = torch.where(mask, lengths.unsqueeze(1) - 1 - place, place).unsqueeze(2)
+        back = reversed_places(lengths, mask).unsqueeze(2)
         for number, (forwards, backwards) in enumerate(zip(self.forwards, self.backwards, strict=True)):
             ahead, _ = forwards(x)
             behind, _ = backwards(x.gather(1, back.expand_as(x)))

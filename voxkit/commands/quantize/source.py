@@ -116,11 +116,17 @@ def require_same_assets(loaded: Bundle, task: Task) -> None:
     """Raise a UserError if the data of a task make other classes, units or tables than the model has."""
     for name, path in task.assets.items():
         mine = loaded.assets / name
-        if not mine.exists() or mine.read_bytes() != path.read_bytes():
+        if not mine.exists() or _content(mine) != _content(path):
             raise UserError(
                 f"the data are not for this model: they make another {name}",
                 fix="give --train the data that the model was trained on, or data with all of its classes",
             )
+
+
+def _content(path: Path) -> dict[str, bytes]:
+    """Of a file, or of those in a folder by their paths in it."""
+    files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
+    return {str(file.relative_to(path)): file.read_bytes() for file in files}
 
 
 def scoring_task(loaded: Bundle, data: Data, folder: Path) -> Task:

@@ -1,0 +1,199 @@
+"""Words, characters, phones, bytes and tags as numbers. Free of torch: an exported model needs nothing else."""
+
+from __future__ import annotations
+
+import json
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from voxkit.commands.ner.command import Ner, Unit
+from voxkit.data.tagging import OUTSIDE, Sentence, to_bioes
+from voxkit.errors import UserError
+
+PAD, UNKNOWN = 0, 1
+SPECIAL = ("<pad>", "<unk>")
+FILE = "tables.json"
+
+Pronunciations = Mapping[str, Sequence[str]]
+Numbers = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Tables:
+    """What a model's numbers mean.
+
+    `symbols` has the names of each unit by number (those of bytes are two hexadecimal digits); the first two are
+    `SPECIAL`. `tags` are those of the CRF, in the model's scheme. `counts` says how often each word was in training.
+    """
+
+    symbols: Mapping[Unit, tuple[str, ...]]
+    tags: tuple[str, ...]
+    lower: bool
+    longest: int
+    counts: tuple[int, ...] = ()
+
+    @classmethod
+    def learn(cls, sentences: Sequence[Sentence], config: Ner, pronunciations: Pronunciations) -> Tables:
+        """The symbols of tagged training sentences, the frequent ones first.
+
+        The characters get what bytes and phones leave of `subwords.symbols`.
+
+        Raises:
+            UserError: bytes and phones alone are too many.
+        """
+        words = Counter(word for sentence in sentences for word in sentence.words)
+        symbols: dict[Unit, tuple[str, ...]] = {}
+        counts: tuple[int, ...] = ()
+        if "words" in config.units:
+            whole = Counter(word.lower() if config.words.lower else word for word in words.elements())
+            kept = [(word, count) for word, count in _ranked(whole) if count >= config.words.least]
+            symbols["words"] = (*SPECIAL, *(word for word, _ in kept))
+            counts = (0, 0, *(count for _, count in kept))
+        if "phones" in config.units:
+            said = Counter[str]()
+            for word, count in words.items():
+                said.update(dict.fromkeys(pronunciations.get(word, ()), count))
+            symbols["phones"] = (*SPECIAL, *(phone for phone, _ in _ranked(said)))
+        if "bytes" in config.units:
+            raw = Counter[str]()
+            for word, count in words.items():
+                raw.update({f"{byte:02x}": count for byte in word.encode()})
+            symbols["bytes"] = (*SPECIAL, *(byte for byte, _ in _ranked(raw)))
+        if "chars" in config.units:
+            letters = Counter[str]()
+            for word, count in words.items():
+                letters.update(dict.fromkeys(word, count))
+            left = config.subwords.symbols - _subwords(symbols) - len(SPECIAL)
+            symbols["chars"] = (*SPECIAL, *(letter for letter, _ in _ranked(letters)[: max(left, 0)]))
+        if _subwords(symbols) > config.subwords.symbols or len(symbols.get("chars", "....")) < 4:
+            told = ", ".join(f"{len(names)} {unit}" for unit, names in symbols.items() if unit != "words")
+            raise UserError(
+                f"{told}: more symbols than {config.subwords.symbols}", fix="raise it with --set subwords.symbols=N"
+            )
+        return cls(symbols, _tags(sentences, config), config.words.lower, config.subwords.longest, counts)
+
+    @property
+    def bioes(self) -> bool:
+        """Whether the tags tell the last word of an entity."""
+        return any(tag.startswith(("S-", "E-")) for tag in self.tags)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """What entities may be."""
+        return tuple(sorted({tag.partition("-")[2] for tag in self.tags} - {""}))
+
+    @property
+    def subwords(self) -> int:
+        """How many symbols the subword units have together."""
+        return _subwords(self.symbols)
+
+    @cached_property
+    def _ids(self) -> dict[Unit, dict[str, int]]:
+        return {unit: {name: number for number, name in enumerate(names)} for unit, names in self.symbols.items()}
+
+    @cached_property
+    def tag_ids(self) -> dict[str, int]:
+        """The numbers of the CRF's tags."""
+        return {tag: number for number, tag in enumerate(self.tags)}
+
+    def tag_numbers(self, tags: Sequence[str]) -> list[int]:
+        """The numbers of BIO tags in the CRF's scheme."""
+        return [self.tag_ids[tag] for tag in (to_bioes(tags) if self.bioes else tags)]
+
+    def word_number(self, word: str) -> int:
+        """Of a word's embedding."""
+        return self._ids["words"].get(word.lower() if self.lower else word, UNKNOWN)
+
+    def spelt(self, unit: Unit, word: str, phones: Sequence[str] = ()) -> list[int]:
+        """The symbols of a word, at least one and at most `longest`: the middle of longer ones is left out."""
+        known = self._ids[unit]
+        if unit == "bytes":
+            numbers = [known.get(f"{byte:02x}", UNKNOWN) for byte in word.encode()]
+        elif unit == "chars":
+            numbers = [self._letter(letter) for letter in word]
+        else:
+            numbers = [known.get(phone, UNKNOWN) for phone in phones]
+        if len(numbers) > self.longest:
+            half = self.longest // 2
+            numbers = numbers[: self.longest - half] + numbers[-half:]
+        return numbers or [UNKNOWN]
+
+    def _letter(self, letter: str) -> int:
+        known = self._ids["chars"]
+        if letter not in known:  # é where only e is known
+            letter = unicodedata.normalize("NFD", letter)[0]
+        return known.get(letter, UNKNOWN)
+
+    def padded(self, unit: Unit, words: Sequence[str], phones: Sequence[Sequence[str]] = ()) -> tuple[Numbers, Numbers]:
+        """The symbols (N, L) of words, and how many (N,)."""
+        rows = [
+            self.spelt(unit, word, said)
+            for word, said in zip(words, phones if unit == "phones" else [()] * len(words), strict=True)
+        ]
+        lengths = np.array([len(row) for row in rows], dtype=np.int64)
+        table = np.full((len(rows), int(lengths.max())), PAD, dtype=np.int64)
+        for place, row in enumerate(rows):
+            table[place, : len(row)] = row
+        return table, lengths
+
+    def save(self, path: Path) -> None:
+        """Write the tables as JSON; the counts are for training only."""
+        content = {"symbols": self.symbols, "tags": self.tags, "lower": self.lower, "longest": self.longest}
+        path.write_text(json.dumps(content, ensure_ascii=False) + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: Path) -> Tables:
+        """Read what `save` wrote.
+
+        Raises:
+            UserError: missing or damaged.
+        """
+        try:
+            found: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            symbols = {unit: tuple(map(str, names)) for unit, names in found["symbols"].items()}
+            tags = tuple(map(str, found["tags"]))
+            if tags[0] != OUTSIDE or any(names[:2] != SPECIAL for names in symbols.values()):
+                raise ValueError("symbols are missing")
+            return cls(symbols, tags, bool(found["lower"]), int(found["longest"]))
+        except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
+            raise UserError(f"{path}: the tables cannot be read: {error}", fix="copy or train it again") from error
+
+
+def _ranked(counts: Counter[str]) -> list[tuple[str, int]]:
+    """The most frequent first, of equals in the order of the alphabet."""
+    return sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+
+
+def _subwords(symbols: Mapping[Unit, Sequence[str]]) -> int:
+    return sum(len(names) for unit, names in symbols.items() if unit != "words")
+
+
+def _tags(sentences: Iterable[Sentence], config: Ner) -> tuple[str, ...]:
+    """`O`, and of each label that is there the tags of the scheme."""
+    labels = sorted({entity.label for sentence in sentences for entity in sentence.entities()})
+    kinds = "BIES" if config.model.scheme == "bioes" else "BI"
+    return (OUTSIDE, *(f"{kind}-{label}" for label in labels for kind in kinds))
+
+
+def may_follow(tags: Sequence[str]) -> tuple[NDArray[np.bool_], NDArray[np.bool_], NDArray[np.bool_]]:
+    """Which tags may follow which (C, C: from, to), which may begin a sentence (C,), and which may end it (C,).
+
+    BIO where no tag is `E-` or `S-`, else BIOES.
+    """
+    kinds, labels = zip(*((tag[0], tag[2:]) for tag in tags), strict=True)
+    kind, label = np.array(kinds), np.array(labels)
+    inside = np.isin(kind, ["I", "E"])
+    if np.isin(kind, ["E", "S"]).any():
+        unended = np.isin(kind, ["B", "I"])
+        same = label[:, None] == label[None, :]
+        return np.where(unended[:, None], inside[None, :] & same, ~inside[None, :]), ~inside, ~unended
+    goes_on = np.isin(kind, ["B", "I"])[:, None] & (label[:, None] == label[None, :])
+    return ~inside[None, :] | goes_on, ~inside, np.ones(len(tags), dtype=np.bool_)

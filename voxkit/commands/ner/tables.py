@@ -30,7 +30,7 @@ Numbers = NDArray[np.int64]
 class Tables:
     """What a model's numbers mean.
 
-    `symbols` has the names of each unit by number (those of bytes are two hexadecimal digits); the first two are
+    `symbols`, in the order of the units, has the names of each unit by number (those of bytes are two hexadecimal digits); the first two are
     `SPECIAL`. `tags` are those of the CRF, in the model's scheme. `counts` says how often each word was in training.
     """
 
@@ -78,7 +78,8 @@ class Tables:
             raise UserError(
                 f"{told}: more symbols than {config.subwords.symbols}", fix="raise it with --set subwords.symbols=N"
             )
-        return cls(symbols, _tags(sentences, config), config.words.lower, config.subwords.longest, counts)
+        ordered = {unit: symbols[unit] for unit in config.units}
+        return cls(ordered, _tags(sentences, config), config.words.lower, config.subwords.longest, counts)
 
     @property
     def bioes(self) -> bool:

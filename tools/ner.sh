@@ -1,0 +1,75 @@
+# What recipes of named entities share; source it after recipe.sh. `settings` holds the options of all trainings, and
+# `text` those of train, score and corrupt that say how texts are written.
+
+# every way to make a word's vector
+systems="words chars phones bytes chars+phones chars+bytes phones+bytes chars+phones+bytes words+chars words+phones
+words+bytes words+chars+phones words+chars+bytes words+phones+bytes words+chars+phones+bytes"
+
+# few_sentences FROM TO COUNT: the first sentences of every part, for smoke runs
+few_sentences() {
+    mkdir -p "$2"
+    local part
+    for part in train dev test; do awk -v n="$3" 'BEGIN { RS = ""; ORS = "\n\n" } NR <= n' "$1/$part.conll" >"$2/$part.conll"; done
+}
+
+# pronouncer OUT CONFIG OPTION ...: a model that pronounces words, in 8 bits: it becomes part of every model with phones
+pronouncer() {
+    voxkit g2p train --out "$1/float" --config "$root/conf/g2p/$2.yaml" "${@:3}"
+    voxkit quantize "$1/float" --bits 8 --per channel --out "$1/g2p"
+}
+
+# learn FOLDER UNITS SEED OPTION ...: trains on $sentences/train.conll into FOLDER/ner, and scores on test
+learn() {
+    local folder=$1 phones=()
+    case $2 in *phones*) phones=(--g2p "$exp/pronouncer/g2p") ;; esac
+    voxkit ner train --train "$sentences/train.conll" --dev "$sentences/dev.conll" --out "$folder/ner" \
+        --units "${2//+/,}" --seed "$3" "${text[@]}" "${phones[@]}" "${settings[@]}" "${@:4}"
+    voxkit ner score "$folder/ner" "$sentences/test.conll" --train "$sentences/train.conll" --out "$folder/test"
+}
+
+# learn_all: every system with every seed
+learn_all() {
+    local system seed
+    for seed in $seeds; do
+        for system in $systems; do
+            beside "$exp/full/$system/seed$seed.log" learn "$exp/full/$system/seed$seed" "$system" "$seed"
+        done
+    done
+    settle
+}
+
+# learn_some SHARES SYSTEMS: some systems on shares of the training sentences; with few of them, more passes over them
+learn_some() {
+    local share system seed
+    for seed in $seeds; do
+        for share in $1; do
+            for system in $2; do
+                beside "$exp/share$share/$system/seed$seed.log" learn "$exp/share$share/$system/seed$seed" "$system" \
+                    "$seed" --share "$share" "${few[@]}"
+            done
+        done
+    done
+    settle
+}
+
+# harder NAME SYSTEMS OPTION ...: a corrupted test set, and what systems make of it
+harder() {
+    local name=$1 system seed
+    voxkit ner corrupt "$sentences/test.conll" --out "$exp/harder/$name" "${text[@]}" "${@:3}"
+    for seed in $seeds; do
+        for system in $2; do
+            beside "$exp/harder/$name/$system-$seed.log" voxkit ner score "$exp/full/$system/seed$seed/ner" \
+                "$exp/harder/$name/sentences.conll" --train "$sentences/train.conll" \
+                --out "$exp/full/$system/seed$seed/$name"
+        done
+    done
+    settle
+}
+
+# compared OPTION ...: the tables and pictures of all that was learnt
+compared() {
+    python "$root/tools/ner_table.py" --exp "$exp" --seeds "$seeds" --out "$results" "$@"
+    first=$exp/full/words+chars+phones+bytes/seed${seeds%% *}
+    picture "$first/ner/curves.png" 2_training
+    picture "$first/test/by_type.png" 3_labels
+}

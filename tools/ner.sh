@@ -12,9 +12,9 @@ few_sentences() {
     for part in train dev test; do awk -v n="$3" 'BEGIN { RS = ""; ORS = "\n\n" } NR <= n' "$1/$part.conll" >"$2/$part.conll"; done
 }
 
-# pronouncer OUT CONFIG OPTION ...: a model that pronounces words, in 8 bits: it becomes part of every model with phones
+# pronouncer OUT OPTION ...: a model that pronounces words, in 8 bits: it becomes part of every model with phones
 pronouncer() {
-    voxkit g2p train --out "$1/float" --config "$root/conf/g2p/$2.yaml" "${@:3}"
+    voxkit g2p train --out "$1/float" --config "$root/conf/g2p/pocket.yaml" "${@:2}"
     voxkit quantize "$1/float" --bits 8 --per channel --out "$1/g2p"
 }
 

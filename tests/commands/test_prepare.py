@@ -91,7 +91,8 @@ def test_list() -> None:
     names = [line.split()[0] for line in done.stdout.splitlines()]
     assert names == [
         "NAME", "mini", "an4", "fsdd", "kathleen_en", "librispeech_mini", "esc10", "wake_words", "espeak",
-        "sigmorphon2020_g2p", "sigmorphon2021_g2p_high", "wikipron", "cmudict", "dir",
+        "sigmorphon2020_g2p", "sigmorphon2021_g2p_high", "wikipron", "cmudict", "snips", "wnut17", "ner_btc",
+        "germeval2014", "dir",
     ]  # fmt: skip
 
 
@@ -158,6 +159,9 @@ def test_what_an_interrupted_run_left_is_no_obstacle_to_other_settings(recording
         (("dir", "--out", "x"), "no --source"),
         (("cmudict", "--seed", "3", "--out", "x"), "cmudict is read from files and has no --seed"),
         (("sigmorphon2020_g2p", "--out", "x"), "get it from https://github.com/sigmorphon/2020"),
+        (("snips", "--hours", "3", "--out", "x"), "snips is read from files and has no --hours"),
+        (("snips", "--out", "x"), "get it from https://github.com/sonos/nlu-benchmark"),
+        (("ner_btc",), "no --out given"),
         (("wikipron", "--source", ".", "--out", "x"), "no *_broad*.tsv*, and no *_narrow*.tsv*"),
         (("espeak", "--hours", "3", "--out", "x"), "espeak is pronounced on the spot and has no --hours"),
         (("espeak", "--set", "language=de", "--out", "x"), "did you mean 'languages'"),
@@ -216,6 +220,31 @@ def test_pronunciations_as_their_repository_has_them(tmp_path: Path) -> None:
     assert f"{source}/nld_latn_broad.tsv:51  alleen:{source}/nld_latn_broad.tsv:51  no phones" in bad.stderr
     assert not (tmp_path / "bad").exists()
     tolerant = voxkit("wikipron", "--source", source, "--out", tmp_path / "bad", "--max-bad", 0.05)
+    assert tolerant.returncode == 0, tolerant.stderr
+    assert (tmp_path / "bad" / "rejected.jsonl").exists()
+
+
+def test_tagged_sentences_as_their_repository_has_them(tmp_path: Path) -> None:
+    source, out = tmp_path / "wnut", tmp_path / "out"
+    source.mkdir()
+    for name in ("wnut17train.conll", "emerging.dev.conll", "emerging.test.annotated"):
+        (source / name).write_text("New\tB-location\nYork\tI-location\n\nno\tO\n\n")
+    done = voxkit("wnut17", "--source", source, "--out", out)
+    assert done.returncode == 0, done.stderr
+    parts = ", ".join(f"{part} 2 sentences with 1 entities" for part in ("train", "dev", "test"))
+    assert done.stdout == f"wnut17: {parts}, 1 label -> {out}\n"
+    assert {path.name for path in out.iterdir()} >= {"train.conll", "dev.conll", "test.conll", "config.yaml"}
+    assert "nothing to do" in voxkit("wnut17", "--source", source, "--out", out).stderr
+    with (source / "emerging.dev.conll").open("a") as file:
+        file.write("New\tlocation\n")
+    changed = voxkit("wnut17", "--source", source, "--out", out)
+    assert changed.returncode == 2
+    assert "files.emerging.dev.conll: " in changed.stderr
+    bad = voxkit("wnut17", "--source", source, "--out", tmp_path / "bad")
+    assert bad.returncode == 2
+    assert f"{source}/emerging.dev.conll:6  dev:6  the tag 'location' of 'New'; write O, B-label" in bad.stderr
+    assert not (tmp_path / "bad").exists()
+    tolerant = voxkit("wnut17", "--source", source, "--out", tmp_path / "bad", "--max-bad", 0.2)
     assert tolerant.returncode == 0, tolerant.stderr
     assert (tmp_path / "bad" / "rejected.jsonl").exists()
 

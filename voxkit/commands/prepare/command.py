@@ -1,4 +1,4 @@
-"""`voxkit prepare`: a corpus as Lhotse manifests, or as files of pronunciations."""
+"""`voxkit prepare`: a corpus as Lhotse manifests, or as files of pronunciations or tagged sentences."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from voxkit.data.corpora.mini_config import MiniConfig
 from voxkit.errors import Interrupted, Problems, UserError
 
 if TYPE_CHECKING:
-    from voxkit.data.corpora.corpus import Lexical, Pronounced
+    from voxkit.data.corpora.corpus import Lexical, Pronounced, TaggedCorpus
 
 CONFIG = MiniConfig
 
@@ -57,9 +57,10 @@ def prepare(
     of these: it is spoken on the spot (--print-config shows its settings). `dir` reads the folder --source: audio
     files with or without transcripts.tsv (path<TAB>text[<TAB>speaker]), or a Kaldi data directory.
 
-    Corpora without sound (HOURS is - in --list) hold pronunciations: --out gets train.tsv, dev.tsv and test.tsv, with
-    lines word<TAB>phone phone ...<TAB>language. `espeak` needs no files: espeak-ng pronounces the most frequent words
-    of each language, or yours (prepare espeak --print-config shows its settings).
+    Corpora without sound (HOURS is - in --list) hold pronunciations or named entities. Of pronunciations --out gets
+    train.tsv, dev.tsv and test.tsv, with lines word<TAB>phone phone ...<TAB>language. `espeak` needs no files:
+    espeak-ng pronounces the most frequent words of each language, or yours (prepare espeak --print-config shows its
+    settings). Of named entities --out gets train.conll, dev.conll and test.conll, with lines word<TAB>BIO tag.
 
     [bold]Examples[/bold]
 
@@ -71,6 +72,8 @@ def prepare(
 
       voxkit prepare espeak --out data/words --set languages=\[en-us,de,fr] --set per_language=5000
 
+      voxkit prepare snips --out data/snips
+
       voxkit prepare dir --source my_recordings --out data/mine --max-bad 0.05
     """
     if list_corpora:
@@ -78,7 +81,7 @@ def prepare(
         return
     if corpus is None:
         raise UserError("no corpus named", fix="voxkit prepare CORPUS --out DIR; voxkit prepare --list shows them")
-    from voxkit.data.corpora.registry import LEXICAL
+    from voxkit.data.corpora.registry import LEXICAL, TAGGED
 
     settings = {"config": config, "sets": set_, "seed": seed}
     if corpus == "mini":
@@ -89,11 +92,13 @@ def prepare(
         _refuse("espeak is pronounced on the spot and has no", refused)
         _espeak(out, max_bad, print_config, settings)
     else:
-        how = "read from files" if corpus in LEXICAL else "recorded"
+        how = "read from files" if corpus in LEXICAL or corpus in TAGGED else "recorded"
         for_others = {"--hours": hours, "--seed": seed, "--num-jobs": num_jobs, "--config": config, "--set": set_}
         _refuse(f"{corpus} is {how} and has no", {**for_others, "--print-config": print_config or None})
         if corpus in LEXICAL:
             _lexical(LEXICAL[corpus], out, source, download, max_bad)
+        elif corpus in TAGGED:
+            _tagged(TAGGED[corpus], out, source, download, max_bad)
         else:
             _recorded(corpus, out, source, download, max_bad)
 
@@ -176,14 +181,35 @@ def _version(package: str) -> str | None:
 
 
 def _lexical(corpus: Lexical, out: Path | None, source: Path | None, download: bool, max_bad: float) -> None:
+    out = _given(out)
+    folder, spec = _located(corpus, source, download, max_bad)
+    _write_lexical(lambda problems: corpus.read(folder, problems), out, spec, max_bad)
+
+
+def _tagged(corpus: TaggedCorpus, out: Path | None, source: Path | None, download: bool, max_bad: float) -> None:
+    from voxkit.data.corpora import tagged
+    from voxkit.rundir import output
+
+    out = _given(out)
+    folder, spec = _located(corpus, source, download, max_bad)
+    with output(out, "prepare", spec, resumable=False) as made:
+        if made.done:
+            return
+        problems = Problems()
+        sizes = tagged.write(corpus.read(folder, problems), made.work, problems, max_bad)
+    print(f"{corpus.name}: {sizes} -> {made.out}")
+
+
+def _located(
+    corpus: Lexical | TaggedCorpus, source: Path | None, download: bool, max_bad: float
+) -> tuple[Path, dict[str, Any]]:
+    """The folder of a corpus, and what decides what is made of it."""
     from voxkit.data.corpora.source import locate
     from voxkit.rundir import digest
 
-    out = _given(out)
     folder = locate(corpus, source, download)
     files = {str(path.relative_to(folder)): digest(path) for path in corpus.files(folder)}
-    spec = {"corpus": corpus.name, "source": str(folder.resolve()), "files": files, "max_bad": max_bad}
-    _write_lexical(lambda problems: corpus.read(folder, problems), out, spec, max_bad)
+    return folder, {"corpus": corpus.name, "source": str(folder.resolve()), "files": files, "max_bad": max_bad}
 
 
 def _write_lexical(

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from voxkit.data.pronunciations import Pronunciation
+from voxkit.data.tagging import Sentence
 from voxkit.errors import Problems
 
 Aligned = tuple[str, float, float]  # symbol, start [s], duration [s]
@@ -94,3 +95,11 @@ class Lexical(Listed):
 
     files: Callable[[Path], Sequence[Path]]
     read: Callable[[Path, Problems], Pronounced]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaggedCorpus(Listed):
+    """A corpus of sentences with named entities or slots; `files` as for pronunciations, `read` returns the splits."""
+
+    files: Callable[[Path], Sequence[Path]]
+    read: Callable[[Path, Problems], Mapping[str, Sequence[Sentence]]]

@@ -1,6 +1,7 @@
 """All corpora by name.
 
-`mini` is spoken and `espeak` pronounced on the spot, `dir` is the user's own; the others are recorded or lexical.
+`mini` is spoken and `espeak` pronounced on the spot, `dir` is the user's own; the others are recorded, lexical, or
+tagged text.
 """
 
 from __future__ import annotations
@@ -13,13 +14,17 @@ from voxkit.data.corpora import (
     cmudict,
     esc10,
     fsdd,
+    germeval2014,
     kathleen_en,
     librispeech_mini,
+    ner_btc,
     sigmorphon,
+    snips,
     wake_words,
     wikipron,
+    wnut17,
 )
-from voxkit.data.corpora.corpus import Corpus, Lexical, Listed
+from voxkit.data.corpora.corpus import Corpus, Lexical, Listed, TaggedCorpus
 from voxkit.errors import UserError
 
 CORPORA: dict[str, Corpus] = {
@@ -28,6 +33,9 @@ CORPORA: dict[str, Corpus] = {
 LEXICAL: dict[str, Lexical] = {
     corpus.name: corpus
     for corpus in (sigmorphon.SIGMORPHON_2020, sigmorphon.SIGMORPHON_2021, wikipron.CORPUS, cmudict.CORPUS)
+}
+TAGGED: dict[str, TaggedCorpus] = {
+    module.CORPUS.name: module.CORPUS for module in (snips, wnut17, ner_btc, germeval2014)
 }
 MINI = (
     "mini",
@@ -54,8 +62,8 @@ def describe() -> Iterator[tuple[str, str, str, str, str, str]]:
     for corpus in CORPORA.values():
         yield _row(corpus, f"{corpus.hours:g}")
     yield ESPEAK
-    for lexical in LEXICAL.values():
-        yield _row(lexical, "-")
+    for silent in (*LEXICAL.values(), *TAGGED.values()):
+        yield _row(silent, "-")
     yield DIR
 
 
@@ -66,6 +74,6 @@ def _row(corpus: Listed, hours: str) -> tuple[str, str, str, str, str, str]:
 
 def unknown(name: str) -> UserError:
     """What to raise for a name that is no corpus."""
-    names = ["mini", *CORPORA, "espeak", *LEXICAL, "dir"]
+    names = ["mini", *CORPORA, "espeak", *LEXICAL, *TAGGED, "dir"]
     near = difflib.get_close_matches(name, names, n=1)
     return UserError(f"no corpus {name!r}", fix=f"did you mean {near[0]}?" if near else f"one of {', '.join(names)}")

@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# GermEval 2014: entities in German news and Wikipedia, found from words, characters, phones and bytes, in every
+# combination. Where the corpus is complete, on its official parts; where only its dev part is there, that is divided.
+# The corpus is looked for in $VOXKIT_DATA/germeval2014, German pronunciations in $VOXKIT_DATA/wikipron.
+default_seeds="0 1 2" extras=
+. "$(dirname "${BASH_SOURCE[0]}")/../../../tools/recipe.sh"
+. "$root/tools/ner.sh"
+
+sentences=$data/germeval2014 words=$data/wikipron spoken=()
+settings=(--config "$root/conf/ner/germeval2014.yaml") text=()
+if [ $smoke = yes ]; then
+    sentences=$data/few systems="words chars" spoken=(--words 100) settings=(--config "$root/conf/ner/tiny.yaml")
+fi
+
+if stage 1 "Prepare the sentences, and words with their pronunciations"; then
+    voxkit prepare germeval2014 --out "$data/germeval2014"
+    voxkit prepare wikipron --out "$words"
+    if [ $smoke = yes ]; then few_sentences "$data/germeval2014" "$sentences" 200; fi
+fi
+
+if stage 2 "Learn to pronounce"; then
+    pronouncer "$exp/pronouncer" --train "$words/train.tsv" --dev "$words/dev.tsv" --language deu "${spoken[@]}"
+fi
+
+if stage 3 "Learn"; then learn_all; fi
+
+if stage 4 "Compare"; then compared --sentences "$sentences"; fi
+
+finish "$results/scores.txt"

@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# WNUT-17: new and rare entities in user-generated English, on the official parts, found from words, characters, phones
+# and bytes, in every combination.
+# The corpus is looked for in $VOXKIT_DATA/wnut17, CMUdict for the pronunciations in $VOXKIT_DATA/cmudict.
+default_seeds="0 1 2" extras=
+. "$(dirname "${BASH_SOURCE[0]}")/../../../tools/recipe.sh"
+. "$root/tools/ner.sh"
+
+sentences=$data/wnut17 words=$data/cmudict spoken=(--words 30000)
+settings=(--config "$root/conf/ner/wnut17.yaml") text=()
+if [ $smoke = yes ]; then
+    sentences=$data/few systems="words chars" spoken=(--words 100) settings=(--config "$root/conf/ner/tiny.yaml")
+fi
+
+if stage 1 "Prepare the sentences, and words with their pronunciations"; then
+    voxkit prepare wnut17 --out "$data/wnut17"
+    voxkit prepare cmudict --out "$words"
+    if [ $smoke = yes ]; then few_sentences "$data/wnut17" "$sentences" 300; fi
+fi
+
+if stage 2 "Learn to pronounce"; then
+    pronouncer "$exp/pronouncer" --train "$words/train.tsv" --dev "$words/dev.tsv" "${spoken[@]}"
+fi
+
+if stage 3 "Learn"; then learn_all; fi
+
+if stage 4 "Compare"; then compared --sentences "$sentences"; fi
+
+finish "$results/scores.txt"

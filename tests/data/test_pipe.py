@@ -1,0 +1,65 @@
+"""Lines that come through a pipe: as they come, whole, and each with its number."""
+
+import os
+
+import pytest
+
+from voxkit.data.pipe import LONGEST_LINE, arriving, decoded
+from voxkit.errors import Problems, UserError
+
+
+def numbered(line: bytes, where: str, problems: Problems) -> str | None:
+    """A line with its place; None for a bad one."""
+    text = decoded(line, where, problems)
+    return None if text is None else f"{where} {text}"
+
+
+def test_lines_are_there_as_soon_as_they_are_whole(capsys: pytest.CaptureFixture[str]) -> None:
+    inner, outer = os.pipe()
+    problems = Problems()
+    problems.add("older", "elsewhere", "id", "what", "fix")
+    groups = arriving(inner, numbered, problems, "write text")
+    for written, expected in (
+        (b"\xef\xbb\xbfone\r\ntw", ["stdin:1 one"]),
+        (b"o\n\n", ["stdin:2 two", "stdin:3 "]),
+        (b"\xff\nf\xc3", []),
+        (b"\xbcnf", []),
+    ):
+        os.write(outer, written)
+        assert next(groups) == expected
+    os.close(outer)
+    assert list(groups) == [["stdin:5 fünf"]]
+    os.close(inner)
+    assert [problem.where for problem in problems] == ["elsewhere", "stdin:4"]
+    assert capsys.readouterr().err.startswith("notice: left out: stdin:4 ")
+
+
+@pytest.mark.parametrize("last", [b"", b"end"])
+def test_nothing_comes_after_the_last_line_feed(last: bytes) -> None:
+    inner, outer = os.pipe()
+    os.write(outer, b"one\n" + last)
+    os.close(outer)
+    found = [item for group in arriving(inner, numbered, Problems(), "write text") for item in group]
+    assert found == ["stdin:1 one", *(["stdin:2 end"] if last else [])]
+    os.close(inner)
+
+
+def test_a_line_without_an_end_is_refused() -> None:
+    inner, outer = os.pipe()
+    groups = arriving(inner, numbered, Problems(), "write text")
+    for _ in range(LONGEST_LINE // 4096):
+        os.write(outer, b"a" * 4096)
+        assert next(groups) == []
+    os.write(outer, b"a")
+    with pytest.raises(UserError, match=f"stdin:1: a line of more than {LONGEST_LINE} bytes"):
+        next(groups)
+    os.close(outer)
+    os.close(inner)
+
+
+def test_what_cannot_be_read_is_told() -> None:
+    inner, outer = os.pipe()
+    os.close(outer)
+    os.close(inner)
+    with pytest.raises(UserError, match="standard input cannot be read"):
+        next(arriving(inner, numbered, Problems(), "write text"))

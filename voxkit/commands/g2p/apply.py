@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from voxkit.commands.g2p.answers import AUTO, Answer, Answerer
-from voxkit.commands.g2p.entries import STDIN, Entry, arriving, is_manifest, read_files, stdin_descriptor
+from voxkit.commands.g2p.entries import FORM, Entry, parse, read_files
 from voxkit.commands.g2p.pronounce import ONNX, Pronouncer
 from voxkit.commands.g2p.tables import FILE
 from voxkit.data.lexicon import LANGUAGE, RESERVED_WORDS, VARIANT, Lexicon, dictionary, dictionary_lines, is_reserved
+from voxkit.data.pipe import STDIN, all_of_stdin, arriving, stdin_descriptor
+from voxkit.data.supervisions import is_manifest
 from voxkit.data.text import normaliser
 from voxkit.errors import DataError, Problems, UserError
 from voxkit.progress import Meter, say, track
@@ -138,10 +140,10 @@ def _groups(request: Request, answerer: Answerer, problems: Problems) -> Iterato
     lists = iter(request.read(answerer, [path for path in request.inputs if path != STDIN]))
     for path in request.inputs:
         if path == STDIN:
-            descriptor = stdin_descriptor()
+            descriptor = stdin_descriptor("words")
             if os.isatty(descriptor):
                 say("type words; Ctrl-D ends")
-            yield from _divided(arriving(descriptor, problems))
+            yield from _divided(arriving(descriptor, parse, problems, FORM))
             continue
         entries = next(lists)
         if len(entries) < LONG or sys.stdout.isatty():  # where the answers themselves show how far it is
@@ -177,7 +179,7 @@ def _share(probability: float) -> str:
 
 def _write(request: Request, out: Path) -> None:
     """Write a lexicon into a folder that is complete or absent."""
-    stdin = _all_of_stdin() if STDIN in request.inputs else None
+    stdin = all_of_stdin("words") if STDIN in request.inputs else None
     with output(out, "g2p apply", _spec(request, stdin), resumable=False) as folder:
         if not folder.done:
             known = request.lexicon()
@@ -192,11 +194,6 @@ def _write(request: Request, out: Path) -> None:
             write_atomic(folder.work / UNPRONOUNCED, "".join(f"{word}\t{why}\n" for word, why in unpronounced.items()))
             summary.say()
     print(out / LEXICON)
-
-
-def _all_of_stdin() -> bytes:
-    stdin_descriptor()
-    return sys.stdin.buffer.read()
 
 
 def _fill(

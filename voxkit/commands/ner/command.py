@@ -72,8 +72,8 @@ class ModelConfig(Config):
 
     cells: int = Field(128, ge=1, description="of the LSTM in each direction")
     layers: int = Field(1, ge=1, description="BiLSTM layers")
-    dropout: float = Field(0.5, ge=0, lt=1, description="of word vectors and of the LSTM's output")
-    scheme: Literal["bio", "bioes"] = Field("bioes", description="tags inside of the CRF; results are BIO")
+    dropout: float = Field(0.3, ge=0, lt=1, description="of word vectors and of the LSTM's output")
+    scheme: Literal["bio", "bioes"] = Field("bio", description="tags inside of the CRF; results are BIO")
 
 
 class BatchConfig(Config):
@@ -226,13 +226,14 @@ def apply(
 ) -> None:
     """Find entities in texts, in manifests, or in what comes through a pipe, line by line.
 
-    Prints each sentence with its entities: `inline` as [Berlin](city), `tsv` one entity a line (sentence, first and
-    last character, label, confidence, text), `jsonl`, or `conll`. A confidence is the probability that the words are
-    exactly this entity.
+    Prints each sentence with its entities: `inline` the text with [Berlin](city), line by line, where brackets and
+    backslashes of the text get a backslash; `tsv` one entity a line (sentence, start and end in characters, label,
+    confidence, text); `jsonl`; or `conll`, the words as the model reads them. A confidence is the probability that the
+    words are exactly this entity. A pipe is read as lines of text.
 
     With --out, a manifest (also what `voxkit decode --out` left) is written again with the entities in the custom
     field `entities` of its supervisions: label, text, confidence, start and end (characters), and start_time and
-    end_time (seconds) where the words have times.
+    end_time (seconds) where their alignment has the times of the words. Other inputs give OUT/entities.FORMAT.
 
     [bold]Examples[/bold]
 
@@ -313,12 +314,15 @@ def corrupt(
     ] = None,
     known: Annotated[
         list[Path] | None,
-        typer.Option("--train", help="names: sentences whose words are not to be made up (repeatable)."),
+        typer.Option("--train", help="names: their words are not made up; misheard: are likelier (repeatable)."),
     ] = None,
     asr_text: AsrText = False,
     max_bad: MaxBad = 0.0,
 ) -> None:
     """Make a harder test set of a test set: what a model is worth when words are mistyped, misheard or new.
+
+    Writes OUT/sentences.conll and OUT/changes.tsv (sentence, word before, word after). Tags stay, and so do the words
+    that no --lexicon or --confusions has another for.
 
     [bold]Examples[/bold]
 

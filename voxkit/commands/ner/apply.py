@@ -1,0 +1,255 @@
+"""`ner apply`: entities of what comes through a pipe, of texts, and of manifests."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from voxkit.commands.ner.results import AT_ONCE, FORMATS, Answer, Finder, Manifests, is_lhotse, manifest_of, merge
+from voxkit.commands.ner.tagger import Tagger
+from voxkit.commands.options import PARTS, parts, shard_out
+from voxkit.config import diff
+from voxkit.data.manifests import manifest_files, read_text
+from voxkit.data.pipe import STDIN, all_of_stdin, arriving, decoded, stdin_descriptor
+from voxkit.data.pronunciations import hidden_character
+from voxkit.data.supervisions import is_manifest
+from voxkit.data.tagged_files import is_plain, read, stem
+from voxkit.data.tagging import Sentence
+from voxkit.errors import DataError, Problems, UserError
+from voxkit.progress import say, track
+from voxkit.rundir import digest, output, read_config
+
+RESULT = "entities"  # the stem of the file that texts give
+FORM = "write one sentence a line"
+LONG = 2000  # sentences that take long enough for progress to be told
+_SHOWN = 8  # labels in the summary
+
+
+@dataclass(frozen=True)
+class Request:
+    """What `ner apply` was told; see its help."""
+
+    model: Path
+    inputs: tuple[Path, ...] = ()
+    format: str = "inline"
+    asr_text: bool = False
+    least: float = 0.0
+    threads: int = 1
+
+    @property
+    def sources(self) -> tuple[Path, ...]:
+        return self.inputs or (STDIN,)
+
+    def finder(self) -> Finder:
+        """The model, loaded.
+
+        Raises:
+            UserError: none there, or one of another system.
+        """
+        return Finder(Tagger.load(self.model, self.threads), self.asr_text, self.least)
+
+    def settings(self, finder: Finder) -> dict[str, Any]:
+        """What decides the result, besides the inputs."""
+        return {"model": finder.tagger.identity(), "asr_text": self.asr_text, "least": self.least}
+
+    def texts(self, finder: Finder, paths: Iterable[Path], stdin: bytes | None = None) -> list[list[Sentence]]:
+        """The sentences of each file.
+
+        Args:
+            stdin: what came through the pipe, where `-` is among the paths.
+
+        Raises:
+            DataError: bad lines, every one with its number.
+            UserError: no such file, a damaged one, or one without sentences.
+        """
+        problems, total = Problems(), 0
+        lists: list[list[Sentence]] = []
+        for path in paths:
+            before = len(problems)
+            if path == STDIN:
+                lines = enumerate(stdin.removesuffix(b"\n").split(b"\n") if stdin else (), start=1)
+                found = list(_numbered("stdin", lines, finder, problems))
+                count = len(found)
+            elif not is_manifest(path) and is_plain(path):
+                found = list(_numbered(str(path), read_text(path), finder, problems))
+                count = len(found)
+            else:
+                spaces = finder.tagger.only_spaces
+                found, count = read([manifest_of(path)], problems, tagged=False, only_spaces=spaces)
+            if not found and len(problems) == before:
+                raise UserError(f"{path}: holds no sentences", fix=FORM)
+            lists.append(found)
+            total += count
+        problems.settle(total)
+        return lists
+
+
+def run(request: Request, out: Path | None = None, shard: str | None = None, merged: bool = False) -> None:
+    """Find entities: to standard output, or into a folder.
+
+    Raises:
+        UserError, DataError: no model or file there, or bad lines, all of them together; those of a pipe are told as
+            they come, and again when it has ended.
+    """
+    if shard is not None and merged:
+        raise UserError("--merge joins the parts of all shards; --shard does one", fix="give one of them")
+    if out is None:
+        if shard is not None or merged:
+            raise UserError("--shard and --merge are for manifests, which need a folder", fix="give --out DIR")
+        _stream(request)
+        return
+    of_manifests = [is_lhotse(path) for path in request.sources]
+    if all(of_manifests):
+        _annotate(request, out, shard, merged)
+    elif any(of_manifests):
+        raise UserError("manifests and texts give results of two kinds", fix="give them apart, each with its own --out")
+    elif shard is not None or merged:
+        raise UserError("--shard and --merge are for manifests, and these are texts", fix="leave them out")
+    else:
+        _write(request, out)
+
+
+class _Summary:
+    """Counts answers, and says in the end what was found."""
+
+    def __init__(self) -> None:
+        self.sentences, self.labels = 0, Counter[str]()
+
+    def add(self, answers: Iterable[Answer]) -> None:
+        for answer in answers:
+            self.sentences += 1
+            self.labels.update(entity.label for entity in answer.entities)
+
+    def say(self) -> None:
+        kinds = [f"{count} {label}" for label, count in self.labels.most_common(_SHOWN)]
+        more = len(self.labels) - len(kinds)
+        told = f" ({', '.join(kinds)}{f', {more} more labels' if more else ''})" if kinds else ""
+        say(f"found {self.labels.total()} entities{told} in {self.sentences} sentences")
+
+
+def _stream(request: Request) -> None:
+    """Answer on standard output, line by line."""
+    finder, summary, problems = request.finder(), _Summary(), Problems()
+    write, _ = FORMATS[request.format]
+    for some in _groups(request, finder, problems):
+        answers = finder(some)
+        sys.stdout.write("".join(map(write, answers)))
+        sys.stdout.flush()
+        summary.add(answers)
+    summary.say()
+    if problems:
+        raise DataError(problems, total=len(problems))
+
+
+def _groups(request: Request, finder: Finder, problems: Problems) -> Iterator[Sequence[Sentence]]:
+    """The sentences of all inputs in order, some at a time; all files are checked before the first."""
+    lists = iter(request.texts(finder, [path for path in request.sources if path != STDIN]))
+    for path in request.sources:
+        if path == STDIN:
+            descriptor = stdin_descriptor("text")
+            if os.isatty(descriptor):
+                say("type sentences; Ctrl-D ends")
+            yield from _divided(arriving(descriptor, _parsed(finder), problems, FORM))
+        else:
+            yield from _tracked(next(lists), sys.stdout.isatty())
+
+
+def _tracked(sentences: Sequence[Sentence], shown: bool) -> Iterator[Sequence[Sentence]]:
+    """Some at a time, with progress where there are many and the answers are not `shown` on a terminal."""
+    if len(sentences) < LONG or shown:
+        yield from _divided([sentences])
+    else:
+        yield from track(_divided([sentences]), len(sentences), "finding entities", "sentences", amount=len)
+
+
+def _divided(groups: Iterable[Sequence[Sentence]]) -> Iterator[Sequence[Sentence]]:
+    for group in groups:
+        for start in range(0, len(group), AT_ONCE):
+            yield group[start : start + AT_ONCE]
+
+
+def _numbered(name: str, lines: Iterable[tuple[int, bytes]], finder: Finder, problems: Problems) -> Iterator[Sentence]:
+    """The sentences of lines with their numbers; also empty ones of those that are missing in between."""
+    parse, last = _parsed(finder), 0
+    for number, line in lines:
+        for missing in range(last + 1, number):
+            yield parse(b"", f"{name}:{missing}", problems)
+        yield parse(line, f"{name}:{number}", problems)
+        last = number
+
+
+def _parsed(finder: Finder) -> Callable[[bytes, str, Problems], Sentence]:
+    """What makes sentences of lines; one that cannot be read counts as empty, so that no line is lost."""
+
+    def parse(line: bytes, where: str, problems: Problems) -> Sentence:
+        name, _, number = where.rpartition(":")
+        id = f"{stem(Path(name))}:{number}"
+        sentence = finder.divided(id, decoded(line, where, problems) or "", where)
+        if hidden := hidden_character("".join(sentence.words)):
+            problems.add("control character", where, id, f"it holds the character U+{ord(hidden):04X}", "remove it")
+            return finder.divided(id, "", where)
+        return sentence
+
+    return parse
+
+
+def _write(request: Request, out: Path) -> None:
+    """Write what texts give into a folder that is complete or absent."""
+    stdin = all_of_stdin("text") if STDIN in request.sources else None
+    finder = request.finder()
+    write, ending = FORMATS[request.format]
+    name = f"{RESULT}.{ending}"
+    inputs = dict(_digests(request.sources, stdin))
+    spec = {**request.settings(finder), "format": request.format, "inputs": inputs}
+    with output(out, "ner apply", spec, resumable=False) as folder:
+        if not folder.done:
+            summary, lists = _Summary(), request.texts(finder, request.sources, stdin)
+            with open(folder.work / name, "w", encoding="utf-8") as file:
+                for sentences in lists:
+                    for some in _tracked(sentences, shown=False):
+                        answers = finder(some)
+                        file.write("".join(map(write, answers)))
+                        summary.add(answers)
+            summary.say()
+    print(out / name)
+
+
+def _digests(paths: Iterable[Path], stdin: bytes | None) -> Iterator[tuple[str, str]]:
+    for path in paths:
+        if path == STDIN:
+            yield "-", hashlib.sha256(stdin or b"").hexdigest()
+        else:
+            yield str(path.resolve()), digest(path)
+
+
+def _annotate(request: Request, out: Path, shard: str | None, merged: bool) -> None:
+    """Write manifests again with entities, or a part of them, or join the parts."""
+    files = manifest_files([manifest_of(path) for path in request.sources])
+    finder, manifests = request.finder(), Manifests(files, shard)
+    spec = {**request.settings(finder), "inputs": dict(_digests(files, None))}
+    folders = _parts_of(out, spec) if merged else []
+    more = {"shard": shard, **({"merged": len(folders)} if merged else {})}
+    target = shard_out(out, shard)
+    with output(target, "ner apply", {**spec, **more}, None if shard else PARTS, resumable=False) as place:
+        if not place.done and merged:
+            merge(folders, manifests.name, place.work)
+        elif not place.done:
+            manifests.write(finder, place.work)
+    print(target / manifests.name)
+
+
+def _parts_of(out: Path, wanted: Mapping[str, Any]) -> list[Path]:
+    """The folders of all shards, each made with the same model, inputs and settings."""
+    folders = parts(out)
+    for folder in folders:
+        found = read_config(folder)
+        if changed := diff({key: found.get(key) for key in wanted}, wanted):
+            what = f"{folder}: made with other settings\n  " + "\n  ".join(changed)
+            raise UserError(what, fix="remove it, and make it again")
+    return folders

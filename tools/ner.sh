@@ -1,15 +1,20 @@
-# What recipes of named entities share; source it after recipe.sh. `settings` holds the options of all trainings, and
-# `text` those of train, score and corrupt that say how texts are written.
+# What recipes of named entities share; source it after recipe.sh. `settings` holds the options of all trainings, `few`
+# and `passes` those for few sentences, and `text` those of train, score and corrupt that say how texts are written.
+. "$root/tools/g2p.sh"
 
 # every way to make a word's vector
 systems="words chars phones bytes chars+phones chars+bytes phones+bytes chars+phones+bytes words+chars words+phones
 words+bytes words+chars+phones words+chars+bytes words+phones+bytes words+chars+phones+bytes"
+if [ $smoke = yes ]; then systems="words chars+bytes words+chars+phones+bytes"; fi
 
-# few_sentences FROM TO COUNT: the first sentences of every part, for smoke runs
+# few_sentences FROM TO: every tenth sentence of the dev and test part, and so many of the training, for smoke runs
 few_sentences() {
     mkdir -p "$2"
-    local part
-    for part in train dev test; do awk -v n="$3" 'BEGIN { RS = ""; ORS = "\n\n" } NR <= n' "$1/$part.conll" >"$2/$part.conll"; done
+    local part step
+    for part in train dev test; do
+        if [ $part = train ]; then step=100; else step=10; fi
+        awk -v n=$step 'BEGIN { RS = ""; ORS = "\n\n" } NR % n == 1' "$1/$part.conll" >"$2/$part.conll"
+    done
 }
 
 # pronouncer OUT OPTION ...: a model that pronounces words, in 8 bits: it becomes part of every model with phones
@@ -38,14 +43,14 @@ learn_all() {
     settle
 }
 
-# learn_some SHARES SYSTEMS: some systems on shares of the training sentences; with few of them, more passes over them
+# learn_some SYSTEMS: some systems on shares of the training sentences, each with its number of `passes`
 learn_some() {
     local share system seed
     for seed in $seeds; do
-        for share in $1; do
-            for system in $2; do
+        for share in "${!passes[@]}"; do
+            for system in $1; do
                 beside "$exp/share$share/$system/seed$seed.log" learn "$exp/share$share/$system/seed$seed" "$system" \
-                    "$seed" --share "$share" "${few[@]}"
+                    "$seed" --share "$share" "${few[@]}" --set "train.epochs=${passes[$share]}"
             done
         done
     done

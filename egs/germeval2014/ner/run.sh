@@ -9,13 +9,16 @@ default_seeds="0 1 2" extras=
 sentences=$data/germeval2014 words=$data/wikipron spoken=()
 settings=(--config "$root/conf/ner/germeval2014.yaml") text=()
 if [ $smoke = yes ]; then
-    sentences=$data/few systems="words chars" spoken=(--words 100) settings=(--config "$root/conf/ner/tiny.yaml")
+    sentences=$data/few words=$data/few_words spoken=() settings=(--config "$root/conf/ner/tiny.yaml")
 fi
 
 if stage 1 "Prepare the sentences, and words with their pronunciations"; then
     voxkit prepare germeval2014 --out "$data/germeval2014"
-    voxkit prepare wikipron --out "$words"
-    if [ $smoke = yes ]; then few_sentences "$data/germeval2014" "$sentences" 200; fi
+    voxkit prepare wikipron --out "$data/wikipron"
+    if [ $smoke = yes ]; then
+        few_sentences "$data/germeval2014" "$sentences"
+        few_words "$data/wikipron" "$words"
+    fi
 fi
 
 if stage 2 "Learn to pronounce"; then

@@ -8,17 +8,22 @@ default_seeds="0 1 2" extras=
 . "$root/tools/ner.sh"
 
 sentences=$data/snips words=$data/cmudict spoken=(--words 30000)
-settings=(--config "$root/conf/ner/snips.yaml") few=() text=() shares="0.01 0.05 0.2"
+settings=(--config "$root/conf/ner/snips.yaml") text=()
+declare -A passes=([0.01]=80 [0.05]=40 [0.2]=20) # over so small a share of the training sentences
+few=(--set batch.words=200 --set train.lr=0.003 --set train.warmup=50)
 some="words chars chars+phones+bytes words+chars+phones+bytes"
 if [ $smoke = yes ]; then
-    sentences=$data/few shares=0.5 some="words chars" spoken=(--words 100)
-    settings=(--config "$root/conf/ner/tiny.yaml")
+    sentences=$data/few words=$data/few_words spoken=() settings=(--config "$root/conf/ner/tiny.yaml")
+    passes=([0.5]=1) few=() some="words chars+bytes"
 fi
 
 if stage 1 "Prepare the sentences, and words with their pronunciations"; then
     voxkit prepare snips --out "$data/snips"
-    voxkit prepare cmudict --out "$words"
-    if [ $smoke = yes ]; then few_sentences "$data/snips" "$sentences" 100; fi
+    voxkit prepare cmudict --out "$data/cmudict"
+    if [ $smoke = yes ]; then
+        few_sentences "$data/snips" "$sentences"
+        few_words "$data/cmudict" "$words"
+    fi
 fi
 
 if stage 2 "Learn to pronounce"; then
@@ -27,7 +32,7 @@ fi
 
 if stage 3 "Learn from all sentences"; then learn_all; fi
 
-if stage 4 "Learn from some sentences"; then learn_some "$shares" "$some"; fi
+if stage 4 "Learn from some sentences"; then learn_some "$some"; fi
 
 if stage 5 "Make the test harder"; then
     lexicon=$exp/lexicon.txt
@@ -41,6 +46,7 @@ if stage 5 "Make the test harder"; then
     for label in album artist city entity_name movie_name object_name playlist poi restaurant_name track; do
         names+=(--label $label)
     done
+    if [ $smoke = yes ]; then names=(); fi
     harder new_names "$some" --kind names "${names[@]}" --train "$sentences/train.conll"
 fi
 

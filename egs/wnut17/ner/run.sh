@@ -9,13 +9,16 @@ default_seeds="0 1 2" extras=
 sentences=$data/wnut17 words=$data/cmudict spoken=(--words 30000)
 settings=(--config "$root/conf/ner/wnut17.yaml") text=()
 if [ $smoke = yes ]; then
-    sentences=$data/few systems="words chars" spoken=(--words 100) settings=(--config "$root/conf/ner/tiny.yaml")
+    sentences=$data/few words=$data/few_words spoken=() settings=(--config "$root/conf/ner/tiny.yaml")
 fi
 
 if stage 1 "Prepare the sentences, and words with their pronunciations"; then
     voxkit prepare wnut17 --out "$data/wnut17"
-    voxkit prepare cmudict --out "$words"
-    if [ $smoke = yes ]; then few_sentences "$data/wnut17" "$sentences" 300; fi
+    voxkit prepare cmudict --out "$data/cmudict"
+    if [ $smoke = yes ]; then
+        few_sentences "$data/wnut17" "$sentences"
+        few_words "$data/cmudict" "$words"
+    fi
 fi
 
 if stage 2 "Learn to pronounce"; then

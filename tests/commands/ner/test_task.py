@@ -148,7 +148,7 @@ def test_data_without_entities_or_sentences_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="holds no entities"):
         task(tmp_path / "plain.conll", tmp_path / "a")
     (tmp_path / "marks.conll").write_text(".\tO\n")
-    with pytest.raises(UserError, match="holds no sentences"):
+    with pytest.raises(UserError, match="nothing but punctuation"):
         task(tmp_path / "marks.conll", tmp_path / "b", "text.asr=true")
     with pytest.raises(UserError, match="nothing"):
         identified(build(Ner, data={"train": (str(tmp_path / "nothing.conll"),)}).data)

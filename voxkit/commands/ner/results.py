@@ -15,14 +15,13 @@ from voxkit.commands.ner.tagger import Tagger
 from voxkit.data.checks import Line
 from voxkit.data.manifests import CUTS, parse_line, parse_shard, read_text, write_cuts
 from voxkit.data.supervisions import is_manifest, supervisions
-from voxkit.data.tagged_files import conll_lines
+from voxkit.data.tagged_files import SUPERVISIONS, conll_lines
 from voxkit.data.tagging import Entity, Sentence, divided, spoken, tags_of
 from voxkit.decode.folder import HYPOTHESES
 from voxkit.errors import Problems, UserError
 from voxkit.progress import Meter, say
 
 ENTITIES = "entities"  # the field among the custom ones of a supervision
-SUPERVISIONS = "supervisions.jsonl.gz"
 WORD = "word"  # the alignment with the times of words
 AT_ONCE = 64  # sentences; among more of them, more are of similar length
 MEND = "mend the line, or write the manifest again"

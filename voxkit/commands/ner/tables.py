@@ -30,8 +30,9 @@ Numbers = NDArray[np.int64]
 class Tables:
     """What a model's numbers mean.
 
-    `symbols`, in the order of the units, has the names of each unit by number (those of bytes are two hexadecimal digits); the first two are
-    `SPECIAL`. `tags` are those of the CRF, in the model's scheme. `counts` says how often each word was in training.
+    `symbols`, in the order of the units, has the names of each unit by number (those of bytes are two hexadecimal
+    digits); the first two are `SPECIAL`. `tags` are those of the CRF, in the model's scheme. `counts` says how often
+    each word was in training.
     """
 
     symbols: Mapping[Unit, tuple[str, ...]]

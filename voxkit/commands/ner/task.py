@@ -13,14 +13,14 @@ from torch import Tensor, nn
 
 from voxkit.commands.ner.command import DataConfig, Ner
 from voxkit.commands.ner.crf import Scores, negative_log_likelihood
+from voxkit.commands.ner.material import tagged
 from voxkit.commands.ner.model import NerModel
 from voxkit.commands.ner.pronouncing import Pronouncer, assets
 from voxkit.commands.ner.tables import FILE, UNKNOWN, Numbers, Tables
 from voxkit.commands.ner.tagger import Tagger
 from voxkit.data.batching import plan, worst
-from voxkit.data.tagged_files import read
-from voxkit.data.tagging import Sentence, spoken, tags_of
-from voxkit.errors import Problems, UserError
+from voxkit.data.tagging import Sentence, tags_of
+from voxkit.errors import UserError
 from voxkit.metrics.entities import EntityReport
 from voxkit.progress import say
 from voxkit.rundir import digest
@@ -137,8 +137,8 @@ class NerTask:
         """F1 on the dev sentences (on some training sentences if there are none)."""
         tagger = Tagger(model, self.tables, self.config, self.pronounce)
         found = [
-            tags_of(tagged.entities, len(sentence.words))
-            for tagged, sentence in zip(tagger.tag(self.dev, confidence=False), self.dev, strict=True)
+            tags_of(one.entities, len(sentence.words))
+            for one, sentence in zip(tagger.tag(self.dev, confidence=False), self.dev, strict=True)
         ]
         report = EntityReport(self.dev, found, replications=0)
         return Score(100 - report.micro.f1, "100-F1", report.lines(self.scored)[:1], {"f1": report.micro.f1})
@@ -189,22 +189,9 @@ class TrainBatches:
 
 
 def sentences(files: Sequence[str], config: Ner, rejected: Path) -> list[Sentence]:
-    """Tagged sentences in the form that the model reads, without those of which nothing is left in it.
-
-    Args:
-        rejected: where to list what is left out for being bad.
-
-    Raises:
-        DataError: more than `max_bad` of them are bad.
-        UserError: no such file, or nothing in it.
-    """
-    problems = Problems()
-    found, total = read([Path(file) for file in files], problems, tagged=True, only_spaces=config.text.only_spaces)
-    problems.settle(total, config.data.max_bad, rejected)
-    found = [one for one in (map(spoken, found) if config.text.asr else found) if one.words]
-    if not found:
-        raise UserError(f"{', '.join(files)}: holds no sentences", fix="check the command that made it")
-    return found
+    """Tagged sentences in the form that the model reads; see `voxkit.commands.ner.material.tagged`."""
+    text = config.text
+    return tagged([Path(file) for file in files], config.data.max_bad, rejected, text.asr, text.only_spaces)
 
 
 def some_of(found: Sequence[Sentence], share: float) -> list[Sentence]:

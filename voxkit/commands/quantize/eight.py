@@ -20,7 +20,15 @@ from voxkit.bundle import Bundle
 from voxkit.commands.quantize.command import Quantize
 from voxkit.commands.quantize.layers import counts_of, eight_bit_rows
 from voxkit.commands.quantize.report import TEXT, Report, Runtime, sizes_line
-from voxkit.commands.quantize.source import Data, identity, make_task, own_config, scored, scoring_task
+from voxkit.commands.quantize.source import (
+    Data,
+    first_example,
+    identity,
+    make_task,
+    own_config,
+    scored,
+    scoring_task,
+)
 from voxkit.config import to_dict
 from voxkit.decode import onnx_bundle
 from voxkit.decode.onnx_bundle import EightBits
@@ -65,7 +73,7 @@ def run(loaded: Bundle, settings: Quantize, data: Data, out: Path, report: bool)
             if report:
                 examples = [tuple(tensor.numpy() for tensor in call) for call in calls[:LOOKED_AT]]
                 found = eight_bit_rows(work / onnx_bundle.FLOAT, work / onnx_bundle.INT8, examples)
-                measured = runtimes(loaded, work, calls[0], settings.measure.repeats)
+                measured = runtimes(loaded, work, first_example(loaded, calls[0]), settings.measure.repeats)
                 scores = _scores(loaded, bundle.load(place.work), data) if data.dev is not None else {}
                 sizes = bundle.size(loaded.path), bundle.size(place.work)
                 counts = counts_of(loaded)
@@ -121,21 +129,20 @@ def _scores(loaded: Bundle, quantized: Bundle, data: Data) -> dict[str, Score]:
 
 
 def runtimes(loaded: Bundle, work: Path, example: Sequence[Tensor], repeats: int) -> list[Runtime]:
-    """Time and memory of torch, of the float graph and of the 8-bit one, for the first example of a batch.
+    """Time and memory of torch, of the float graph and of the 8-bit one, for one example.
 
     Args:
         work: a folder with float.onnx and int8.onnx.
     """
-    one = [tensor[:1].contiguous() for tensor in example]
     inputs = work / "inputs.npz"
-    np.savez(inputs, *(tensor.numpy() for tensor in one))
+    np.savez(inputs, *(tensor.numpy() for tensor in example))
     ways: list[tuple[str, Path, nn.Module]] = [("torch", loaded.path, loaded.model)]
     for kind in ("float", "int8"):
         ways.append((f"onnxruntime {kind}", work / f"{kind}.onnx", OnnxModel(work / f"{kind}.onnx", threads=1)))
     found = []
     for name, path, module in ways:
         with torch.inference_mode():
-            taken = latency(partial(module, *one), repeats)
+            taken = latency(partial(module, *example), repeats)
         memory = peak_memory([sys.executable, "-m", "voxkit.commands.quantize.once", str(path), str(inputs)])
         weights = (path if path.is_file() else bundle.weights(path)).stat().st_size
         found.append(Runtime(name, taken.median, taken.p10, taken.p90, memory, weights))

@@ -16,8 +16,9 @@ from torch import Tensor, nn
 
 from voxkit import bundle
 from voxkit.bundle import Bundle
+from voxkit.commands.quantize.source import first_example
 from voxkit.nn import counting
-from voxkit.nn.counting import Counts, count_example
+from voxkit.nn.counting import Counts, count
 from voxkit.nn.onnx_layers import compare
 from voxkit.packed import (
     Layout,
@@ -75,7 +76,9 @@ def layout_of(model: nn.Module, scheme: Quantization) -> Layout:
 def counts_of(loaded: Bundle) -> Counts | None:
     """Multiply-adds for one example of what the room's models are exported for; None of a room that exports none."""
     graph = getattr(bundle.room(loaded.system, "model"), "graph", None)
-    return None if graph is None else count_example(loaded.model, graph(loaded.model).inputs)
+    if graph is None:
+        return None
+    return count(loaded.model, *first_example(loaded, list(graph(loaded.model).inputs.values())))
 
 
 def rows(state: Mapping[str, Tensor], layout: Layout) -> list[Row]:

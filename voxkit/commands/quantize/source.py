@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from voxkit import bundle
 from voxkit.bundle import Bundle
@@ -110,6 +110,16 @@ def make_task(loaded: Bundle, config: Config, folder: Path) -> Task:
         raise UserError(f"{loaded.system}: its models cannot be trained or scored here", fix="quantize after training")
     task: Task = make(config, folder)
     return task
+
+
+def first_example(loaded: Bundle, call: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    """The first example of what a model is called with: by the room's `task.first` where it is not the first row of
+    every input."""
+    first = getattr(bundle.room(loaded.system, "task"), "first", None)
+    if first is None:
+        return tuple(tensor[:1].contiguous() for tensor in call)
+    found: tuple[Tensor, ...] = first(call)
+    return found
 
 
 def require_same_assets(loaded: Bundle, task: Task) -> None:

@@ -50,7 +50,8 @@ def test_training_for_few_bits(exp: Path, dev: Path, tmp_path: Path) -> None:
     assert bundle.load(tmp_path / "out").quantization is not None
 
 
-def test_integers_in_onnxruntime(exp: Path, dev: Path, tmp_path: Path) -> None:
+def test_integers_in_onnxruntime(exp: Path, dev: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     eight.run(open_source(exp), build(Quantize), Data(calibrate=dev, dev=dev), tmp_path / "out", report=True)
     assert same(exp, tmp_path / "out") >= 0.95 * len(ROWS)
+    assert "augmentation" not in capsys.readouterr().err  # ranges are those of whole sentences
     assert "onnxruntime int8" in (tmp_path / "out" / "report.txt").read_text()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -128,6 +128,12 @@ class NerTask:
         """The epoch's batches."""
         return TrainBatches(self, epoch)
 
+    def calibration(self) -> Iterator[tuple[Tensor, ...]]:
+        """What the model is called with when it is used: the batches, with no word hidden."""
+        batches = TrainBatches(self, 0, hide=False)
+        for number in range(len(batches)):
+            yield inputs(batches[number])
+
     def loss(self, model: nn.Module, batch: Batch) -> Loss:
         """The sum of negative log likelihoods, per word."""
         found: Scores = model(*inputs(batch))
@@ -150,10 +156,10 @@ def make(config: Ner, folder: Path) -> NerTask:
 
 
 class TrainBatches:
-    """The batches of one epoch."""
+    """The batches of one epoch; rare words are unknown now and then if they are to be hidden."""
 
-    def __init__(self, task: NerTask, epoch: int) -> None:
-        self.task = task
+    def __init__(self, task: NerTask, epoch: int, hide: bool = True) -> None:
+        self.task, self.hide = task, hide
         batch, seed = task.config.batch, task.config.train.seed
         most = max(batch.words, int(task.sizes.max()))
         self.plan = plan(task.sizes, most, seed=seed, epoch=epoch, buckets=batch.buckets)
@@ -176,7 +182,7 @@ class TrainBatches:
         distinct, again = np.unique(places, return_inverse=True)
         parts = []
         if task.numbers is not None:
-            hidden = torch.rand(len(distinct)).numpy() < task.hidden[distinct]
+            hidden = self.hide & (torch.rand(len(distinct)).numpy() < task.hidden[distinct])
             parts.append(np.where(hidden, UNKNOWN, task.numbers[distinct]))
         for symbols, counts in task.symbols:
             parts += [symbols[distinct, : counts[distinct].max()], counts[distinct]]

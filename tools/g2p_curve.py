@@ -12,8 +12,8 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
+from voxkit.metrics.learning_curve import learning_curve
 from voxkit.metrics.pronunciation import Judged, PronunciationReport, paired
-from voxkit.metrics.pronunciation_plots import learning_curve
 
 ALL, PREDICTIONS = "all", "predictions.tsv"
 

@@ -1,9 +1,9 @@
 # What recipes of named entities share; source it after recipe.sh. `settings` holds the options of all trainings, `few`
-# and `passes` those for few sentences, and `text` those of train, score and corrupt that say how texts are written.
+# and `passes` those for few sentences.
 . "$root/tools/g2p.sh"
 
-# every way to make a word's vector
-systems="words chars phones bytes chars+phones chars+bytes phones+bytes chars+phones+bytes words+chars words+phones
+# every way to make a word's vector; words_cased are words of which upper and lower case are different ones
+systems="words words_cased chars phones bytes chars+phones chars+bytes phones+bytes chars+phones+bytes words+chars words+phones
 words+bytes words+chars+phones words+chars+bytes words+phones+bytes words+chars+phones+bytes"
 if [ $smoke = yes ]; then systems="words chars+bytes words+chars+phones+bytes"; fi
 
@@ -23,12 +23,15 @@ pronouncer() {
     voxkit quantize "$1/float" --bits 8 --per channel --out "$1/g2p"
 }
 
-# learn FOLDER UNITS SEED OPTION ...: trains on $sentences/train.conll into FOLDER/ner, and scores on test
+# learn FOLDER SYSTEM SEED OPTION ...: trains on $sentences/train.conll into FOLDER/ner, and scores on test
 learn() {
-    local folder=$1 phones=()
-    case $2 in *phones*) phones=(--g2p "$exp/pronouncer/g2p") ;; esac
+    local folder=$1 units=${2//+/,} own=()
+    case $2 in
+        *phones*) own=(--g2p "$exp/pronouncer/g2p") ;;
+        words_cased) units=words own=(--set words.lower=false) ;;
+    esac
     voxkit ner train --train "$sentences/train.conll" --dev "$sentences/dev.conll" --out "$folder/ner" \
-        --units "${2//+/,}" --seed "$3" "${text[@]}" "${phones[@]}" "${settings[@]}" "${@:4}"
+        --units "$units" --seed "$3" "${own[@]}" "${settings[@]}" "${@:4}"
     voxkit ner score "$folder/ner" "$sentences/test.conll" --train "$sentences/train.conll" --out "$folder/test"
 }
 
@@ -60,7 +63,7 @@ learn_some() {
 # harder NAME SYSTEMS OPTION ...: a corrupted test set, and what systems make of it
 harder() {
     local name=$1 system seed
-    voxkit ner corrupt "$sentences/test.conll" --out "$exp/harder/$name" "${text[@]}" "${@:3}"
+    voxkit ner corrupt "$sentences/test.conll" --out "$exp/harder/$name" "${@:3}"
     for seed in $seeds; do
         for system in $2; do
             beside "$exp/harder/$name/$system-$seed.log" voxkit ner score "$exp/full/$system/seed$seed/ner" \
@@ -71,10 +74,19 @@ harder() {
     settle
 }
 
-# compared OPTION ...: the tables and pictures of all that was learnt
+# time_alone: every system scored once more with nothing else running, for its speed on one core
+time_alone() {
+    local system
+    for system in $systems; do
+        OMP_NUM_THREADS=1 voxkit ner score "$exp/full/$system/seed${seeds%% *}/ner" "$sentences/test.conll" \
+            --out "$exp/alone/$system"
+    done
+}
+
+# compared: the tables and pictures of all that was learnt
 compared() {
-    python "$root/tools/ner_table.py" --exp "$exp" --seeds "$seeds" --out "$results" "$@"
-    first=$exp/full/words+chars+phones+bytes/seed${seeds%% *}
+    python "$root/tools/ner_table.py" --exp "$exp" --sentences "$sentences" --seeds "$seeds" --out "$results"
+    local first=$exp/full/words+chars+phones+bytes/seed${seeds%% *}
     picture "$first/ner/curves.png" 2_training
     picture "$first/test/by_type.png" 3_labels
 }

@@ -27,6 +27,7 @@ from voxkit.metrics.entities import (
     Scores,
     bootstrap,
     known_entities,
+    over_seeds,
     paired_difference,
 )
 from voxkit.metrics.entity_plots import MOST, by_type_plot, confusion_plot
@@ -239,16 +240,50 @@ def random_counts(sentences: int, seed: int, right: float = 0.7) -> np.ndarray[A
     return np.stack([hit, hit + rng.integers(2, size=sentences), gold], axis=1)
 
 
+def f1(counts: np.ndarray[Any, np.dtype[np.float64]]) -> np.ndarray[Any, np.dtype[np.float64]]:
+    return np.asarray(200 * counts[..., 0] / (counts[..., 1] + counts[..., 2]))
+
+
 def test_the_bootstrap_draws_sentences(monkeypatch: pytest.MonkeyPatch) -> None:
     counts = random_counts(60, 0)
-    draws = bootstrap(counts[:, None], 3000, 1)[:, 0]
+    draws = f1(bootstrap([counts[None]], 3000, 1)[:, 0])
     rng, slow = np.random.default_rng(2), []
     for _ in range(3000):
         right, found, gold = counts[rng.integers(60, size=60)].sum(axis=0)
         slow.append(200 * right / (found + gold))
     assert np.quantile(draws, [0.025, 0.5, 0.975]) == pytest.approx(np.quantile(slow, [0.025, 0.5, 0.975]), abs=0.5)
     monkeypatch.setattr("voxkit.metrics.entities._AT_ONCE", 70)  # the same in many goes
-    assert (bootstrap(counts[:, None], 300, 1)[:, 0] == draws[:300]).all()
+    assert (f1(bootstrap([counts[None]], 300, 1)[:, 0]) == draws[:300]).all()
+
+
+def test_the_bootstrap_draws_seeds_too() -> None:
+    seeds = np.stack([random_counts(60, 0, right) for right in (0.5, 0.6, 0.9)])
+    draws = f1(bootstrap([seeds], 3000, 1)[:, 0])
+    rng, slow = np.random.default_rng(2), []
+    for _ in range(3000):
+        right, found, gold = seeds[rng.integers(3, size=3)][:, rng.integers(60, size=60)].sum(axis=(0, 1))
+        slow.append(200 * right / (found + gold))
+    assert np.quantile(draws, [0.025, 0.5, 0.975]) == pytest.approx(np.quantile(slow, [0.025, 0.5, 0.975]), abs=1)
+    fixed = f1(bootstrap([seeds.sum(axis=0)[None]], 3000, 1)[:, 0])
+    assert np.ptp(np.quantile(draws, [0.025, 0.975])) > 1.5 * np.ptp(np.quantile(fixed, [0.025, 0.975]))
+
+
+def test_a_system_of_several_seeds() -> None:
+    texts = ["a/B-city b/B-day"] * 100
+    rng = np.random.default_rng(6)
+    reports = [
+        report(*((text, f"B-city {'B-day' if draw < share else 'O'}") for text, draw in zip(texts, draws, strict=True)))
+        for share, draws in ((0.5, rng.random(100)), (0.8, rng.random(100)))
+    ]
+    right = sum(one.micro.right for one in reports)
+    found = sum(one.micro.found for one in reports)
+    value, low, high = over_seeds(reports)
+    assert value == pytest.approx(200 * right / (found + 400))
+    assert low < value < high
+    assert over_seeds(reports, measure="recall").value == pytest.approx(100 * right / 400)
+    assert over_seeds(reports[:1]).value == pytest.approx(reports[0].micro.f1)
+    change = paired_difference(reports[:1], reports, measure="recall")
+    assert change.value == pytest.approx(100 * right / 400 - 100 * reports[0].micro.right / 200)
 
 
 def test_intervals_hold_the_value_and_repeat() -> None:
@@ -271,11 +306,11 @@ def test_two_systems_on_the_same_sentences() -> None:
         report(*((text, f"B-city {'B-day' if draw < share else 'O'}") for text, draw in zip(texts, draws, strict=True)))
         for share, draws in ((0.5, rng.random(200)), (0.8, rng.random(200)))
     )
-    value, low, high = paired_difference(worse, better)
+    value, low, high = paired_difference([worse], [better])
     assert value == pytest.approx(better.micro.f1 - worse.micro.f1)
     assert 0 < low < value < high
-    assert paired_difference(better, worse).value == -value
-    assert paired_difference(better, better) == Interval(0, 0, 0)
+    assert paired_difference([better], [worse]).value == -value
+    assert paired_difference([better], [better]) == Interval(0, 0, 0)
 
 
 def test_pairing_makes_the_interval_narrow() -> None:
@@ -286,8 +321,8 @@ def test_pairing_makes_the_interval_narrow() -> None:
     def system(share: float, draws: Any) -> EntityReport:
         return report(*((text, "B-city" if draw < share else "O") for draw in draws))
 
-    together = paired_difference(system(0.6, draws[0]), system(0.7, draws[0]))
-    apart = paired_difference(system(0.6, draws[0]), system(0.7, draws[1]))
+    together = paired_difference([system(0.6, draws[0])], [system(0.7, draws[0])])
+    apart = paired_difference([system(0.6, draws[0])], [system(0.7, draws[1])])
     assert together.high - together.low < 0.7 * (apart.high - apart.low)
 
 
@@ -301,7 +336,7 @@ def test_what_cannot_be_compared() -> None:
     with pytest.raises(ValueError, match="zip"):
         EntityReport([sentence("a")], [])
     with pytest.raises(UserError, match="not the same"):
-        paired_difference(report(("a/B-city", "O")), report(("a", "O")))
+        paired_difference([report(("a/B-city", "O"))], [report(("a", "O"))])
 
 
 def test_files(tmp_path: Path) -> None:

@@ -15,8 +15,9 @@ from matplotlib.image import imread
 
 from voxkit.errors import UserError
 from voxkit.metrics.edit import Errors, errors
+from voxkit.metrics.learning_curve import _apart, learning_curve
 from voxkit.metrics.pronunciation import Confusion, Judged, PronunciationReport, Rates, Tally, paired
-from voxkit.metrics.pronunciation_plots import _apart, by_language_plot, confusion_plot, learning_curve
+from voxkit.metrics.pronunciation_plots import by_language_plot, confusion_plot
 
 PHONES = st.lists(st.sampled_from(["a", "b", "t͡ʃ", "aː"]), max_size=5).map(tuple)
 REFERENCES = st.lists(PHONES.filter(bool), min_size=1, max_size=3).map(tuple)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from lhotse import CutSet
 
 CUTS = "cuts.jsonl.gz"
+SUPERVISIONS = "supervisions.jsonl.gz"
 FEATURES = "feats"  # the folder beside `CUTS` that holds features
 
 MANY = 8  # manifests to name in a message
@@ -94,8 +95,11 @@ def require_some(total: int, name: str) -> None:
         raise UserError(f"{name}: holds no cuts", fix="check the command that made it")
 
 
-def manifest_files(paths: Paths) -> tuple[Path, ...]:
-    """The files behind manifest paths; a folder stands for its `cuts.jsonl.gz`.
+def manifest_files(paths: Paths, names: Sequence[str] = (CUTS,)) -> tuple[Path, ...]:
+    """The files behind manifest paths.
+
+    Args:
+        names: of the files that a folder may stand for; it is the first of them that is there.
 
     Raises:
         UserError: one does not exist or has an unknown format.
@@ -103,7 +107,8 @@ def manifest_files(paths: Paths) -> tuple[Path, ...]:
     listed = [paths] if isinstance(paths, str | Path) else list(paths)
     files: list[Path] = []
     for given in map(Path, listed):
-        file = given / CUTS if given.is_dir() else given
+        inside = (given / name for name in names)
+        file = next(filter(Path.exists, inside), given / CUTS) if given.is_dir() else given
         if not file.exists():
             raise _no_manifest(given, file)
         if not file.is_file():

@@ -7,9 +7,9 @@
   and GermEval 2014, the second has them; of GermEval's two columns of tags the first is taken, that of the outer
   entities. Lines before a sentence that begin with `#` and have no tag are comments; `# id = x` and `# group = x` name
   the sentence and its group. A lone `-DOCSTART-` is passed over. The tag `_` is none. Tags are those of `tag_schemes`.
-* Text, a sentence a line, where tags are not needed: what has no tags and is not called `.conll`, `.iob` or `.bio`.
 
-Any of them may be gzipped (`.gz`).
+Either may be gzipped (`.gz`). What else there is where tags are not needed, and is not called `.conll`, `.iob` or
+`.bio`, is plain text: `is_plain` tells it from these, and `read` is not for it.
 """
 
 from __future__ import annotations
@@ -22,28 +22,25 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 from voxkit.data import tagged_json
-from voxkit.data.manifests import CUTS, manifest_files, read_lines, read_text
+from voxkit.data.manifests import CUTS, SUPERVISIONS, manifest_files, read_lines, read_text
 from voxkit.data.pipe import decoded
 from voxkit.data.pronunciations import hidden_character
-from voxkit.data.supervisions import is_manifest, supervisions
+from voxkit.data.supervisions import is_manifest, kind_of, supervisions
 from voxkit.data.tag_schemes import TAGS_READ, bio, is_tag
-from voxkit.data.tagging import OUTSIDE, Sentence, divided
+from voxkit.data.tagging import OUTSIDE, Sentence
 from voxkit.errors import Problems, UserError
 from voxkit.rundir import write_atomic
 
 FORM = "write word<TAB>tag, and an empty line after each sentence"
 COLUMN_NAMES = (".conll", ".iob", ".bio")
-SUPERVISIONS = "supervisions.jsonl.gz"
 NO_TAG = "_"
 DOCUMENT = "-DOCSTART-"
 MANY = 1000  # lines that show what a file is
 
 _NAMED = re.compile(r"#\s*(id|sent_id|group)\s*=\s*(.*\S)\s*")
 _COMMENT = re.compile(r"#(?!\w)")  # else a hashtag
-_CUT_TYPES = ("MonoCut", "MultiCut", "MixedCut", "PaddingCut")
 
 Line = tuple[int, str | None]  # its number, and its text; None if it is not UTF-8
 Mend = Callable[[str], str | None]  # makes another line of a line, or none
@@ -58,7 +55,7 @@ def read(
     Texts without words are passed over.
 
     Args:
-        tagged: every sentence must have tags; else they are taken where they are there.
+        tagged: every sentence must have tags; else they are taken where they are there, and no file may be `is_plain`.
         only_spaces: divide texts at white space only. The words of columns and tokens stay as they are.
 
     Returns:
@@ -74,9 +71,7 @@ def read(
         name = stem(path)
         names[name] += 1
         name += f"-{names[name]}" if names[name] > 1 else ""
-        if not tagged and is_plain(path):
-            sentences, items = _read_plain(path, name, problems, only_spaces)
-        elif _is_json(path):
+        if _is_json(path):
             sentences, items = read_json(path, name, problems, tagged, only_spaces)
         else:
             sentences, items = read_conll(path, name, problems, tagged)
@@ -133,10 +128,10 @@ def read_json(path: Path, name: str, problems: Problems, tagged: bool, only_spac
     reader = tagged_json.Reader(problems, tagged, only_spaces)
     found: list[Sentence | None] = []
     empty, broken, before = True, 0, len(problems)
-    for line in read_lines([_json_file(path)]):
+    for line in read_lines(manifest_files(path, (CUTS, SUPERVISIONS)) if is_manifest(path) else [path]):
         empty = False
         id = f"{name}:{line.where.rpartition(':')[2]}"
-        if line.data is not None and not _is_of_manifest(line.data):
+        if line.data is not None and kind_of(line.data) is None:
             found.append(reader.annotated(line.data, id, line.where))
             continue
         known = len(problems)
@@ -148,33 +143,6 @@ def read_json(path: Path, name: str, problems: Problems, tagged: bool, only_spac
         problems.add("no texts", str(path), path.name, "no supervision in it has a text", fix)
         broken = 1
     return [sentence for sentence in found if sentence is not None], len(found) + broken
-
-
-def _json_file(path: Path) -> Path:
-    if path.is_dir() and not (path / CUTS).exists() and (path / SUPERVISIONS).exists():
-        return path / SUPERVISIONS
-    return manifest_files(path)[0] if is_manifest(path) else path
-
-
-def _is_of_manifest(data: dict[str, Any]) -> bool:
-    return data.get("type") in _CUT_TYPES or not {"supervisions", "tracks", "recording_id"}.isdisjoint(data)
-
-
-def _read_plain(path: Path, name: str, problems: Problems, only_spaces: bool) -> tuple[list[Sentence], int]:
-    """A sentence of each line, without tags."""
-    found, total = [], 0
-    for number, raw in read_text(path):
-        total += 1
-        where = f"{path}:{number}"
-        text = decoded(raw, where, problems)
-        if text is None:
-            continue
-        sentence = divided(f"{name}:{number}", text, where, only_spaces)
-        if hidden := hidden_character("".join(sentence.words)):
-            problems.add("control character", where, sentence.id, *_about(hidden))
-        elif sentence.words:
-            found.append(sentence)
-    return found, total
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,19 +199,15 @@ def read_conll(
 def _blocks(lines: Iterable[tuple[int, bytes]], mend: Mend | None) -> Iterator[list[Line]]:
     """Lines between which none is empty, together."""
     block: list[Line] = []
-    last = 0
+    last, unread = 0, Problems()  # that a line cannot be read is told where its sentence is known
     for number, raw in lines:
         if block and number > last + 1:
             yield block
             block = []
         last = number
-        try:
-            text = raw.removeprefix(codecs.BOM_UTF8 if number == 1 else b"").decode().rstrip("\r\n")
-        except UnicodeDecodeError:
-            block.append((number, None))
-            continue
-        mended = mend(text) if mend is not None else text
-        if mended is not None:
+        text = decoded(raw, str(number), unread)
+        mended = mend(text) if mend is not None and text is not None else text
+        if mended is not None or text is None:
             block.append((number, mended))
     if block:
         yield block
@@ -313,7 +277,7 @@ def _fault(line: str | None, layout: Layout) -> tuple[str, str, str] | None:
     if line is None:
         return "not UTF-8", "not UTF-8 text", "convert it with iconv -t UTF-8"
     if hidden := hidden_character(line.replace("\t", " ")):
-        return "control character", *_about(hidden)
+        return "control character", f"it holds the character U+{ord(hidden):04X}", "remove it"
     fields = layout.fields(line)
     if len(fields) != layout.columns:
         named = f"{len(fields)} column{'s' if len(fields) != 1 else ''}"
@@ -323,10 +287,6 @@ def _fault(line: str | None, layout: Layout) -> tuple[str, str, str] | None:
     if layout.tag is not None and not _is_tag_or_none(fields[layout.tag]):
         return "bad tag", f"the tag {fields[layout.tag]!r} of {fields[layout.word]!r}", TAGS_READ
     return None
-
-
-def _about(hidden: str) -> tuple[str, str]:
-    return f"it holds the character U+{ord(hidden):04X}", "remove it"
 
 
 def _is_tag_or_none(text: str) -> bool:

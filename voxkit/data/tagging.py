@@ -18,6 +18,7 @@ OUTSIDE = "O"
 _OPENING = re.compile(r"^[^\w\s]+(?=\w)")
 _CLOSING = re.compile(r"(?<=\w)[^\w\s]+$")
 _SPOKEN = re.compile(r"[^\W_]+(?:['\u2019][^\W_]+)*")
+_JOINER = re.compile("(?<=[^\\W_])[\u200c\u200d](?=[^\\W_])")  # in the middle of words of Persian and Hindi
 
 
 class Entity(NamedTuple):
@@ -122,6 +123,8 @@ def to_bioes(tags: Sequence[str]) -> tuple[str, ...]:
 def pieces(text: str, only_spaces: bool = False) -> list[tuple[int, int]]:
     """Where the words of a text are: between white space, and what stands before and after them for itself.
 
+    Combining marks belong to the letters before them.
+
     Args:
         only_spaces: leave punctuation at words.
 
@@ -129,7 +132,7 @@ def pieces(text: str, only_spaces: bool = False) -> list[tuple[int, int]]:
     ['R&B', ':', '(', 'Pre-Party', ').']
     """
     found: list[tuple[int, int]] = []
-    for match in re.finditer(r"\S+", text):
+    for match in re.finditer(r"\S+", _marks_as_letters(text)):
         begin, end, word = match.start(), match.end(), match[0]
         opening = None if only_spaces else _OPENING.search(word)
         closing = None if only_spaces else _CLOSING.search(word)
@@ -137,6 +140,13 @@ def pieces(text: str, only_spaces: bool = False) -> list[tuple[int, int]]:
         last = begin + (closing.start() if closing else len(word))
         found += [span for span in ((begin, first), (first, last), (last, end)) if span[0] < span[1]]
     return found
+
+
+def _marks_as_letters(text: str) -> str:
+    """With a letter in the place of each combining mark, which `re` does not count to words."""
+    if text.isascii():
+        return text
+    return _JOINER.sub("a", "".join("a" if unicodedata.category(letter)[0] == "M" else letter for letter in text))
 
 
 def divided(id: str, text: str, where: str = "", only_spaces: bool = False) -> Sentence:
@@ -157,9 +167,11 @@ def spoken(sentence: Sentence) -> Sentence:
     words: list[str] = []
     spans: list[tuple[int, int]] = []
     origin: list[int] = []
+    letters = _marks_as_letters(sentence.text)
     for place, (begin, end) in enumerate(sentence.spans):
-        for match in _SPOKEN.finditer(sentence.text, begin, end):
-            plain = unicodedata.normalize("NFKC", match[0]).replace("\u2019", "'").lower()
+        for match in _SPOKEN.finditer(letters, begin, end):
+            own = sentence.text[slice(*match.span())]
+            plain = unicodedata.normalize("NFKC", own).replace("\u2019", "'").lower()
             words.append("".join(plain.split()))
             spans.append(match.span())
             origin.append(place)

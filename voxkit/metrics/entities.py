@@ -29,6 +29,7 @@ from voxkit.metrics.calibration import Doubles, Interval, quantiles
 from voxkit.metrics.classify import draws_with_replacement
 
 PartName = Literal["all", "seen", "unseen"]
+Measure = Literal["f1", "recall"]
 Ints = NDArray[np.int64]
 Measures = tuple[float, float, float]  # precision, recall, F1 [per cent]
 
@@ -218,7 +219,8 @@ class EntityReport:
 
         Draws without any entity of the part are left out.
         """
-        draws = bootstrap(np.stack([self.counts(name) for name in self.parts], axis=1), self._replications, self._seed)
+        counts = [self.counts(name)[None] for name in self.parts]
+        draws = _measured(bootstrap(counts, self._replications, self._seed), "f1")
         return {
             name: Interval(part.micro.f1, *quantiles(draws[:, place]))
             for place, (name, part) in enumerate(self.parts.items())
@@ -360,39 +362,71 @@ def known_entities(sentences: Iterable[Sentence]) -> frozenset[tuple[str, str]]:
     return frozenset(_form(sentence, entity) for sentence in sentences for entity in sentence.entities())
 
 
-def bootstrap(counts: Ints, replications: int, seed: int) -> Doubles:
-    """(R, P) F1 [per cent] of P sets of entities when sentences are drawn, the same for all; NaN without entities.
+def bootstrap(counts: Sequence[Ints], replications: int, seed: int) -> Doubles:
+    """(R, P, 3) right, found and tagged entities of P systems when sentences are drawn, the same for all systems.
+
+    A system that was trained with several seeds is drawn with its seeds: as many as there are of them, with
+    replacement, for each system by itself. So the spread is that of training and of the test set together.
 
     Args:
-        counts: (N, P, 3) as `EntityReport.counts` has them.
+        counts: of each system (S, N, 3), for each seed what `EntityReport.counts` has.
     """
-    sentences, sets, _ = counts.shape
+    _, sentences, _ = counts[0].shape
     rng, at_once = np.random.default_rng(seed), max(1, _AT_ONCE // sentences)
-    sums = np.empty((replications, sets, 3))
+    sums = np.empty((replications, len(counts), 3))
     for begin in range(0, replications, at_once):
-        times = draws_with_replacement(rng, min(at_once, replications - begin), sentences)
-        sums[begin : begin + at_once] = (times @ counts.reshape(sentences, -1)).reshape(-1, sets, 3)
-    with np.errstate(invalid="ignore"):
-        return 100 * 2 * sums[..., 0] / (sums[..., 1] + sums[..., 2])
+        rows = min(at_once, replications - begin)
+        times = draws_with_replacement(rng, rows, sentences)
+        for place, system in enumerate(counts):
+            seeds = draws_with_replacement(rng, rows, len(system)) if len(system) > 1 else np.ones((rows, 1))
+            by_seed = (times @ system.transpose(1, 0, 2).reshape(sentences, -1)).reshape(rows, len(system), 3)
+            sums[begin : begin + rows, place] = np.einsum("rs,rsk->rk", seeds, by_seed)
+    return sums
+
+
+def over_seeds(
+    reports: Sequence[EntityReport],
+    part: PartName = "all",
+    measure: Measure = "f1",
+    replications: int = 1000,
+    seed: int = 0,
+) -> Interval:
+    """A measure [per cent] of one system, all its seeds together, with its 95 % interval; see `bootstrap`."""
+    counts = np.stack([report.counts(part) for report in reports])
+    draws = _measured(bootstrap([counts], replications, seed)[:, 0], measure)
+    return Interval(float(_measured(counts.sum((0, 1)), measure)), *quantiles(draws))
 
 
 def paired_difference(
-    a: EntityReport, b: EntityReport, part: PartName = "all", replications: int = 1000, seed: int = 0
+    a: Sequence[EntityReport],
+    b: Sequence[EntityReport],
+    part: PartName = "all",
+    measure: Measure = "f1",
+    replications: int = 1000,
+    seed: int = 0,
 ) -> Interval:
-    """By how many points the micro F1 of `b` exceeds that of `a`, with its 95 % interval.
+    """By how many points a measure of system `b` exceeds that of `a`, with its 95 % interval; see `bootstrap`.
 
-    The bootstrap draws the same sentences for both. Their words may differ, as in a test set and the same one
-    corrupted, but neither their order nor their tags.
+    Args:
+        a, b: a report for each seed. The words of their sentences may differ, as in a test set and the same one
+            corrupted, but neither their order nor their tags.
 
     Raises:
         UserError: the sentences are not the same.
     """
-    if [(one.id, one.tags) for one in a.sentences] != [(one.id, one.tags) for one in b.sentences]:
+    if len({tuple((one.id, one.tags) for one in report.sentences) for report in (*a, *b)}) > 1:
         raise UserError("the sentences to compare are not the same ones", fix="score both on the same file")
-    counts = [report.counts(part) for report in (a, b)]
-    draws = bootstrap(np.stack(counts, axis=1), replications, seed)
-    before, after = (Scores.of(*map(int, table.sum(axis=0))).f1 for table in counts)
+    counts = [np.stack([report.counts(part) for report in reports]) for reports in (a, b)]
+    draws = _measured(bootstrap(counts, replications, seed), measure)
+    before, after = (float(_measured(some.sum((0, 1)), measure)) for some in counts)
     return Interval(after - before, *quantiles(draws[:, 1] - draws[:, 0]))
+
+
+def _measured(counts: NDArray[np.generic], measure: Measure) -> Doubles:
+    """(..., 3) right, found, tagged -> (...,) [per cent]; NaN where there is nothing to measure."""
+    right, found, tagged = np.moveaxis(np.asarray(counts, dtype=np.float64), -1, 0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray(100 * (2 * right / (found + tagged) if measure == "f1" else right / tagged))
 
 
 def _strict(tags: Iterable[Sequence[str]]) -> list[frozenset[Entity]]:

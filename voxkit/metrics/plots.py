@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,6 +58,14 @@ def save_figure(figure: Any, path: Path) -> None:
 
     figure.savefig(path, dpi=100)
     pyplot.close(figure)
+
+
+def plain_axes(axes: Any, grid: Literal["x", "y", "both"]) -> None:
+    """Axes without a frame, with a grid behind what is drawn."""
+    axes.grid(axis=grid, color="#e6e9ec", linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[:].set_color(GREY)
 
 
 def confusion_table(report: Report, path: Path, worst: int = 12) -> None:

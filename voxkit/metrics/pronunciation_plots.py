@@ -1,16 +1,16 @@
-"""Pictures of pronunciations, written as PNG: error rates by language, the worst confusions, learning curves."""
+"""Pictures of pronunciations, written as PNG: error rates by language, the worst confusions."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
 from voxkit.metrics.calibration_plots import COLOURS
-from voxkit.metrics.plots import GREEN, GREY, INK, NOTHING, RED, new_figure, save_figure
+from voxkit.metrics.plots import GREEN, INK, NOTHING, RED, new_figure, plain_axes, save_figure
 from voxkit.metrics.pronunciation import PronunciationReport
 
 MACRO = "macro mean"
@@ -52,7 +52,7 @@ def by_language_plot(
     axes.set_title(title or f"{measure.upper()} by language", loc="left")
     if len(reports) > 1:
         figure.legend(frameon=False, fontsize=9, loc="outside lower center", ncols=min(len(reports), 4))
-    _plain(axes, "x")
+    plain_axes(axes, "x")
     axes.tick_params(axis="y", length=0)
     save_figure(figure, path)
 
@@ -96,57 +96,6 @@ def confusion_plot(report: PronunciationReport, path: Path, worst: int = 15, tit
     axes.xaxis.get_major_locator().set_params(integer=True)
     axes.set_xlabel(f"errors (reference → hypothesis; {NOTHING}: none)")
     axes.legend(frameon=False, fontsize=9, loc="lower right")
-    _plain(axes, "x")
+    plain_axes(axes, "x")
     axes.tick_params(axis="y", length=0, labelsize=11)
     save_figure(figure, path)
-
-
-def learning_curve(
-    points: Mapping[str, Sequence[tuple[float, float, float, float]]],
-    path: Path,
-    xlabel: str,
-    ylabel: str,
-    title: str = "",
-) -> None:
-    """A line with a band for each system over a logarithmic axis.
-
-    Args:
-        points: by system, (x > 0, mean, low, high) in any order.
-    """
-    from matplotlib.ticker import FixedLocator, NullLocator
-
-    figure, axes = new_figure(6.4, 4.4)
-    for number, (name, some) in enumerate(points.items()):
-        x, mean, low, high = np.array(sorted(some), dtype=float).reshape(-1, 4).T
-        colour = COLOURS[number % len(COLOURS)]
-        axes.fill_between(x, low, high, color=colour, alpha=0.15, linewidth=0)
-        axes.plot(x, mean, color=colour, marker="o", markersize=5, linewidth=1.8, label=name, zorder=3)
-    axes.set_xscale("log")
-    ticks = _apart(sorted({point[0] for some in points.values() for point in some}))
-    axes.xaxis.set_major_locator(FixedLocator(ticks))
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.set_xticks(ticks, [f"{tick:,.0f}".replace(",", " ") if tick >= 1000 else f"{tick:g}" for tick in ticks])
-    axes.set_ylim(bottom=0)
-    axes.set_xlabel(xlabel)
-    axes.set_ylabel(ylabel)
-    axes.set_title(title, loc="left")
-    if points:
-        axes.legend(frameon=False, fontsize=9, loc="best")
-    _plain(axes, "both")
-    save_figure(figure, path)
-
-
-def _apart(values: Sequence[float], least: float = 0.07) -> list[float]:
-    """Those of some values in order that are `least` of the whole logarithmic axis apart, so that labels have room."""
-    kept: list[float] = []
-    for value in values:
-        if not kept or np.log(value / kept[-1]) >= least * np.log(values[-1] / values[0]):
-            kept.append(value)
-    return kept
-
-
-def _plain(axes: Any, grid: Literal["x", "y", "both"]) -> None:
-    axes.grid(axis=grid, color="#e6e9ec", linewidth=0.8)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[:].set_color(GREY)

@@ -8,7 +8,7 @@ default_seeds="0 1 2" extras=
 . "$root/tools/ner.sh"
 
 sentences=$data/snips words=$data/cmudict spoken=(--words 30000)
-settings=(--config "$root/conf/ner/snips.yaml") text=()
+settings=(--config "$root/conf/ner/snips.yaml")
 declare -A passes=([0.01]=80 [0.05]=40 [0.2]=20) # over so small a share of the training sentences
 few=(--set batch.words=200 --set train.lr=0.003 --set train.warmup=50)
 some="words chars chars+phones+bytes words+chars+phones+bytes"
@@ -50,6 +50,8 @@ if stage 5 "Make the test harder"; then
     harder new_names "$some" --kind names "${names[@]}" --train "$sentences/train.conll"
 fi
 
-if stage 6 "Compare"; then compared --sentences "$sentences"; fi
+if stage 6 "Measure the speed"; then time_alone; fi
+
+if stage 7 "Compare"; then compared; fi
 
 finish "$results/scores.txt"

@@ -7,7 +7,7 @@ default_seeds="0 1 2" extras=
 . "$root/tools/ner.sh"
 
 sentences=$data/wnut17 words=$data/cmudict spoken=(--words 30000)
-settings=(--config "$root/conf/ner/wnut17.yaml") text=()
+settings=(--config "$root/conf/ner/wnut17.yaml")
 if [ $smoke = yes ]; then
     sentences=$data/few words=$data/few_words spoken=() settings=(--config "$root/conf/ner/tiny.yaml")
 fi
@@ -27,6 +27,8 @@ fi
 
 if stage 3 "Learn"; then learn_all; fi
 
-if stage 4 "Compare"; then compared --sentences "$sentences"; fi
+if stage 4 "Measure the speed"; then time_alone; fi
+
+if stage 5 "Compare"; then compared; fi
 
 finish "$results/scores.txt"

@@ -13,7 +13,7 @@ import pytest
 from tests.commands.ner import small_ner
 from voxkit import bundle
 from voxkit.commands.ner import score
-from voxkit.commands.ner.score import Examination, Sureness
+from voxkit.commands.ner.score import Examination, Calibration
 from voxkit.commands.ner.tagger import Tagger
 from voxkit.data.tagged_files import read
 from voxkit.data.tagging import Sentence
@@ -62,8 +62,8 @@ def test_what_was_learnt_is_found(model: Path, training: Path, capsys: pytest.Ca
         assert float(seconds) - 0.006 <= words / int(speed) <= float(seconds) + 0.006
     weights = (model / "model.safetensors").stat().st_size
     assert (
-        lines["%SIZE"]
-        == f"%SIZE {weights} [ bytes of weights, {bundle.size(model).total} of the whole bundle ] {model}"
+        lines["%BYTES"]
+        == f"%BYTES {weights} [ bytes of weights, {bundle.size(model).total} of the whole bundle ] {model}"
     )
     assert float(lines["%ECE"].split()[1]) < 10
 
@@ -74,7 +74,7 @@ def test_a_folder_has_tables_pictures_and_predictions(
     test = small_ner.columns(tmp_path / "test.conll", *small_ner.sentences()[::3], UNSEEN)
     out = tmp_path / "out"
     lines = scored(capsys, Examination(model, (test,), (training,)), out)
-    assert {"%F1", "%F1-unseen", "%F1-seen", "%SENTENCES", "%ECE", "%TPS", "%TPS-one", "%SIZE"} <= set(lines)
+    assert {"%F1", "%F1-unseen", "%F1-seen", "%SENTENCES", "%ECE", "%TPS", "%TPS-one", "%BYTES"} <= set(lines)
     names = {"scores.txt", "score.json", "by_type.tsv", "confusions.tsv", "errors.txt", "predictions.conll"}
     assert names | {"by_type.png", "confusions.png", "config.yaml"} <= set(os.listdir(out))
     assert (out / "scores.txt").read_text().splitlines() == list(lines.values())
@@ -130,10 +130,10 @@ def test_nothing_to_find_and_nothing_found(model: Path, tmp_path: Path, capsys: 
 
 
 def test_right_and_wrong_entities_are_told_apart() -> None:
-    assert Sureness(5.0, 3, 1, 90.0, 40.0, 100.0).line("exp") == (
+    assert Calibration(5.0, 3, 1, 90.0, 40.0, 100.0).line("exp") == (
         "%ECE 5.00 [ mean confidence 90.0 of 3 right, 40.0 of 1 wrong, AUC-PR of errors 100.0 ] exp"
     )
-    assert Sureness(5.0, 3, 0, 90.0, None, None).line("exp") == "%ECE 5.00 [ mean confidence 90.0 of 3 right ] exp"
+    assert Calibration(5.0, 3, 0, 90.0, None, None).line("exp") == "%ECE 5.00 [ mean confidence 90.0 of 3 right ] exp"
 
 
 @pytest.mark.parametrize(

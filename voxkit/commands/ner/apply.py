@@ -11,14 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from voxkit.commands.ner.results import AT_ONCE, FORMATS, Answer, Finder, Manifests, is_lhotse, manifest_of, merge
+from voxkit.commands.ner.formats import FORMATS, INLINE
+from voxkit.commands.ner.manifests import FILES, Manifests, is_lhotse, merge
+from voxkit.commands.ner.results import AT_ONCE, Answer, Finder
 from voxkit.commands.ner.tagger import Tagger
 from voxkit.commands.options import PARTS, parts, shard_out
 from voxkit.config import diff
 from voxkit.data.manifests import manifest_files, read_text
 from voxkit.data.pipe import STDIN, all_of_stdin, arriving, decoded, stdin_descriptor
 from voxkit.data.pronunciations import hidden_character
-from voxkit.data.supervisions import is_manifest
 from voxkit.data.tagged_files import is_plain, read, stem
 from voxkit.data.tagging import Sentence
 from voxkit.errors import DataError, Problems, UserError
@@ -33,11 +34,15 @@ _SHOWN = 8  # labels in the summary
 
 @dataclass(frozen=True)
 class Request:
-    """What `ner apply` was told; see its help."""
+    """What `ner apply` was told; see its help.
+
+    Attributes:
+        format: one of `FORMATS`; None: `INLINE`, where there is a choice.
+    """
 
     model: Path
     inputs: tuple[Path, ...] = ()
-    format: str = "inline"
+    format: str | None = None
     asr_text: bool = False
     least: float = 0.0
     threads: int = 1
@@ -76,12 +81,12 @@ class Request:
                 lines = enumerate(stdin.removesuffix(b"\n").split(b"\n") if stdin else (), start=1)
                 found = list(_numbered("stdin", lines, finder, problems))
                 count = len(found)
-            elif not is_manifest(path) and is_plain(path):
+            elif is_plain(path):
                 found = list(_numbered(str(path), read_text(path), finder, problems))
                 count = len(found)
             else:
-                spaces = finder.tagger.only_spaces
-                found, count = read([manifest_of(path)], problems, tagged=False, only_spaces=spaces)
+                files = manifest_files(path, FILES) if path.is_dir() else (path,)
+                found, count = read(files, problems, tagged=False, only_spaces=finder.tagger.only_spaces)
             if not found and len(problems) == before:
                 raise UserError(f"{path}: holds no sentences", fix=FORM)
             lists.append(found)
@@ -105,6 +110,9 @@ def run(request: Request, out: Path | None = None, shard: str | None = None, mer
         _stream(request)
         return
     of_manifests = [is_lhotse(path) for path in request.sources]
+    if all(of_manifests) and request.format is not None:
+        what = f"--format {request.format} is for texts: a manifest is written as a manifest"
+        raise UserError(what, fix="leave out --format; or leave out --out, and the entities are printed so")
     if all(of_manifests):
         _annotate(request, out, shard, merged)
     elif any(of_manifests):
@@ -136,7 +144,7 @@ class _Summary:
 def _stream(request: Request) -> None:
     """Answer on standard output, line by line."""
     finder, summary, problems = request.finder(), _Summary(), Problems()
-    write, _ = FORMATS[request.format]
+    write, _ = FORMATS[request.format or INLINE]
     for some in _groups(request, finder, problems):
         answers = finder(some)
         sys.stdout.write("".join(map(write, answers)))
@@ -203,10 +211,11 @@ def _write(request: Request, out: Path) -> None:
     """Write what texts give into a folder that is complete or absent."""
     stdin = all_of_stdin("text") if STDIN in request.sources else None
     finder = request.finder()
-    write, ending = FORMATS[request.format]
+    format = request.format or INLINE
+    write, ending = FORMATS[format]
     name = f"{RESULT}.{ending}"
     inputs = dict(_digests(request.sources, stdin))
-    spec = {**request.settings(finder), "format": request.format, "inputs": inputs}
+    spec = {**request.settings(finder), "format": format, "inputs": inputs}
     with output(out, "ner apply", spec, resumable=False) as folder:
         if not folder.done:
             summary, lists = _Summary(), request.texts(finder, request.sources, stdin)
@@ -230,7 +239,7 @@ def _digests(paths: Iterable[Path], stdin: bytes | None) -> Iterator[tuple[str, 
 
 def _annotate(request: Request, out: Path, shard: str | None, merged: bool) -> None:
     """Write manifests again with entities, or a part of them, or join the parts."""
-    files = manifest_files([manifest_of(path) for path in request.sources])
+    files = manifest_files(request.sources, FILES)
     finder, manifests = request.finder(), Manifests(files, shard)
     spec = {**request.settings(finder), "inputs": dict(_digests(files, None))}
     folders = _parts_of(out, spec) if merged else []

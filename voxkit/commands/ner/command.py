@@ -65,6 +65,7 @@ class PhoneConfig(Config):
     g2p: str | None = Field(None, description="experiment or bundle of voxkit g2p, which becomes part of the model")
     lexicon: str | None = Field(None, description="pronunciations that come before those of g2p; part of the model")
     language: str = Field("", description="of the words, as g2p calls it")
+    digests: dict[str, str] = Field({}, description="of these files; written by the command")
 
 
 class ModelConfig(Config):
@@ -200,10 +201,12 @@ def train(
             "units: phones need pronunciations", fix="give a model with --g2p (voxkit g2p train), or a --lexicon"
         )
 
+    from voxkit.commands.ner import pronouncing
     from voxkit.commands.ner.task import NerTask, identified
     from voxkit.train import run
 
-    settings = settings.model_copy(update={"data": identified(settings.data)})
+    known = {"data": identified(settings.data), "phones": pronouncing.identified(settings.phones)}
+    settings = settings.model_copy(update=known)
     run.train("ner train", settings, settings.train, out, lambda folder: NerTask(settings, folder))
 
 

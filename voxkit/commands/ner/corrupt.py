@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from voxkit.commands.ner.made_names import new_names
 from voxkit.commands.ner.material import digests, tagged
-from voxkit.data.corruption import CONFUSIONS, Confusions, Neighbours, misheard, new_names, typos
+from voxkit.commands.ner.misheard import Confusions, Neighbours, misheard
+from voxkit.commands.ner.typos import typos
 from voxkit.data.lexicon import VOWEL_DIGIT, Lexicon
 from voxkit.data.tagged_files import write_conll
 from voxkit.data.tagging import Sentence
@@ -16,6 +18,7 @@ from voxkit.errors import UserError
 from voxkit.rundir import digest, output, write_atomic
 
 SENTENCES, CHANGES, SUMMARY = "sentences.conll", "changes.tsv", "summary.txt"
+CONFUSIONS = "confusions.tsv"  # as `voxkit decode` calls it
 REJECTED, REJECTED_TRAIN = "rejected.jsonl", "rejected_train.jsonl"
 _HEAD = ("sentence", "before", "after")  # of the changes
 
@@ -69,28 +72,31 @@ class Corruption:
             "max_bad": self.max_bad,
         }
 
-    def changed(self, sentences: Sequence[Sentence], known: Sequence[Sentence]) -> list[Sentence]:
-        """The sentences with other words.
+    def changed(self, sentences: Sequence[Sentence], known: Sequence[Sentence]) -> tuple[list[Sentence], int]:
+        """The sentences with other words, and how many words were chosen but stay, as there is no other for them.
+
+        What sounds alike is the likelier the more often the training has it; without training all of it is as likely.
+        The sentences themselves have no say in this, so that part of a set is changed as the whole is. Names are made
+        of all the names in the sentences, so that there this does not hold.
 
         Args:
-            known: those of training.
+            known: the sentences of training.
 
         Raises:
             UserError, DataError: a lexicon, model or list of confusions that is missing or damaged; labels that no
                 entity has, or entities of which no names can be made.
         """
         if self.kind == "typos":
-            return typos(sentences, self.share, self.seed)
+            return typos(sentences, self.share, self.seed), 0
         words = [word for sentence in known for word in sentence.words]
         if self.kind == "names":
-            return new_names(sentences, self.labels or None, self.seed, frozenset(words))
-        words += [word for sentence in sentences for word in sentence.words]
+            return new_names(sentences, self.labels or None, self.seed, frozenset(words)), 0
         neighbours = None if self.lexicon is None else self._neighbours(self.lexicon, words)
         confusions = None if self.confusions is None else Confusions.read(_list(self.confusions))
         return misheard(sentences, self.share, self.seed, neighbours, confusions)
 
     def _neighbours(self, lexicon: Path, words: Iterable[str]) -> Neighbours:
-        """The words of a lexicon. A stress does not tell words apart."""
+        """The words of a lexicon, weighed by those of a text. A stress does not tell words apart."""
         entries = Lexicon.read(lexicon, strip_stress=True)
         if self.g2p is None:
             return Neighbours(entries, words)
@@ -117,15 +123,20 @@ def run(corruption: Corruption, out: Path) -> None:
             asr, most = corruption.asr_text, corruption.max_bad
             before = tagged(corruption.test, most, place.work / REJECTED, asr)
             known = tagged(corruption.known, most, place.work / REJECTED_TRAIN, asr) if corruption.known else []
-            after = corruption.changed(before, known)
+            after, stayed = corruption.changed(before, known)
             write_conll(after, place.work / SENTENCES)
             rows = list(_changes(before, after))
             write_atomic(place.work / CHANGES, "".join("\t".join(row) + "\n" for row in [_HEAD, *rows]))
-            words = sum(len(sentence.words) for sentence in before)
-            told = f"changed {len(rows)} of {words} words ({100 * len(rows) / words:.1f} %)"
-            write_atomic(place.work / SUMMARY, f"{told}\n")
+            write_atomic(place.work / SUMMARY, _told(before, len(rows), stayed))
     print((out / SUMMARY).read_text(encoding="utf-8"), end="")
     print(out / SENTENCES)
+
+
+def _told(before: Iterable[Sentence], changed: int, stayed: int) -> str:
+    """The share of words that have changed indeed, and how many were to change but have nothing to change into."""
+    words = sum(len(sentence.words) for sentence in before)
+    told = f"changed {changed} of {words} words ({100 * changed / words:.1f} %)\n"
+    return f"{told}{stayed} more were chosen and stay: no other is known for them\n" if stayed else told
 
 
 def _changes(before: Iterable[Sentence], after: Iterable[Sentence]) -> Iterator[tuple[str, str, str]]:

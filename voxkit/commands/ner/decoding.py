@@ -11,7 +11,8 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from voxkit.data.tagging import Entity
+from voxkit.data.tag_schemes import bio
+from voxkit.data.tagging import Entity, entities
 
 Doubles = NDArray[np.float64]
 
@@ -102,19 +103,7 @@ class Chain:
 
     def entities(self, path: Sequence[int]) -> tuple[Entity, ...]:
         """The entities of tags that the scheme allows."""
-        found, begin = [], 0
-        for place, number in enumerate(path):
-            kind, label = self.kinds[number], self.tags[number][2:]
-            if kind in "BS":
-                begin = place
-            ends = kind in "ES" or (
-                not self.bioes
-                and kind in "BI"
-                and (place + 1 == len(path) or self.tags[path[place + 1]] != f"I-{label}")
-            )
-            if ends:
-                found.append(Entity(label, begin, place + 1))
-        return tuple(found)
+        return entities(bio([self.tags[number] for number in path]))
 
 
 def _log(sums: Doubles) -> Doubles:

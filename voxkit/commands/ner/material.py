@@ -11,6 +11,8 @@ from voxkit.errors import Problems, UserError
 from voxkit.progress import say
 from voxkit.rundir import digest
 
+_SHOWN = 10  # labels in a note
+
 
 def tagged(
     paths: Sequence[Path], max_bad: float, rejected: Path | None, asr_text: bool, only_spaces: bool = False
@@ -39,6 +41,14 @@ def tagged(
     if len(kept) < len(found):
         say(f"note: {len(found) - len(kept)} sentences without words are left out")
     return kept
+
+
+def tell_strange(sentences: Sequence[Sentence], labels: Sequence[str]) -> None:
+    """Say which labels a model does not know: their entities can only be missed."""
+    strange = sorted({entity.label for one in sentences for entity in one.entities()} - set(labels))
+    if strange:
+        names = " ".join(strange[:_SHOWN]) + (" ..." if len(strange) > _SHOWN else "")
+        say(f"note: the model has not learnt {names}; their entities count as missed")
 
 
 def digests(paths: Sequence[Path]) -> Mapping[str, str]:

@@ -11,6 +11,7 @@ from voxkit import bundle
 from voxkit.commands.ner.command import PhoneConfig
 from voxkit.data.lexicon import Lexicon
 from voxkit.errors import UserError
+from voxkit.rundir import digest
 
 G2P, LEXICON = "g2p", "lexicon.txt"  # among a bundle's assets
 AT_ONCE = 256  # words
@@ -55,6 +56,13 @@ class Pronouncer:
             said = self._model.pronounce([(word, self.language) for word in some], beam=1)
             self._known |= {word: best[0].phones if best else () for word, best in zip(some, said, strict=True)}
         return {word: self._known.get(word, self._known.get(word.lower(), ())) for word in wanted}
+
+
+def identified(config: PhoneConfig) -> PhoneConfig:
+    """With digests of what it names, so that a run is not resumed on others under the same names."""
+    files = [] if config.lexicon is None else [Path(config.lexicon)]
+    files += [] if config.g2p is None else [bundle.weights(Path(config.g2p))]
+    return config.model_copy(update={"digests": {str(file): digest(file) for file in files}})
 
 
 def assets(config: PhoneConfig, folder: Path) -> Mapping[str, Path]:

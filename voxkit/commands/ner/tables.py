@@ -1,4 +1,4 @@
-"""Words, characters, phones, bytes and tags as numbers. Free of torch: an exported model needs nothing else."""
+"""Words, characters, phones, bytes and tags as numbers. Free of torch."""
 
 from __future__ import annotations
 
@@ -73,8 +73,8 @@ class Tables:
             for word, count in words.items():
                 letters.update(dict.fromkeys(word, count))
             left = config.subwords.symbols - _subwords(symbols) - len(SPECIAL)
-            symbols["chars"] = (*SPECIAL, *(letter for letter, _ in _ranked(letters)[: max(left, 0)]))
-        if _subwords(symbols) > config.subwords.symbols or len(symbols.get("chars", "....")) < 4:
+            symbols["chars"] = (*SPECIAL, *(letter for letter, _ in _ranked(letters)[: max(left, 1)]))
+        if _subwords(symbols) > config.subwords.symbols:
             told = ", ".join(f"{len(names)} {unit}" for unit, names in symbols.items() if unit != "words")
             raise UserError(
                 f"{told}: more symbols than {config.subwords.symbols}", fix="raise it with --set subwords.symbols=N"

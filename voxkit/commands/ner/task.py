@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from voxkit.commands.ner.command import DataConfig, Ner
 from voxkit.commands.ner.crf import Scores, negative_log_likelihood
-from voxkit.commands.ner.material import tagged
+from voxkit.commands.ner.material import tagged, tell_strange
 from voxkit.commands.ner.model import NerModel
 from voxkit.commands.ner.pronouncing import Pronouncer, assets
 from voxkit.commands.ner.tables import FILE, UNKNOWN, Numbers, Tables
@@ -22,7 +22,6 @@ from voxkit.data.batching import plan, worst
 from voxkit.data.tagging import Sentence, tags_of
 from voxkit.errors import UserError
 from voxkit.metrics.entities import EntityReport
-from voxkit.progress import say
 from voxkit.rundir import digest
 from voxkit.train.task import Loss, Score
 
@@ -90,13 +89,12 @@ class NerTask:
         self.assets: Mapping[str, Path] = {FILE: folder / FILE, **phones}
         if data.dev:
             self.dev, self.scored = sentences(data.dev, config, folder / "rejected_dev.jsonl"), "dev"
-            _tell_strange(self.dev, self.tables)
+            tell_strange(self.dev, self.tables.labels)
         else:
-            self.dev, self.scored = self.sentences[:: max(1, len(self.sentences) // SCORED)], "train"
+            self.dev, self.scored = self.sentences[:: -(-len(self.sentences) // SCORED)], "train"
         self._number_words(said)
         self.tags = [np.array(self.tables.tag_numbers(one.tags or ()), dtype=np.int64) for one in self.sentences]
         self.sizes = np.array([len(sentence.words) for sentence in self.sentences])
-        say(self.account())
 
     def said(self, words: Sequence[str]) -> dict[str, tuple[str, ...]]:
         """The phones of words, where the model hears them."""
@@ -214,10 +212,3 @@ def _shuffled(sentence: Sentence) -> bytes:
 
 def _distinct(found: Sequence[Sentence]) -> list[str]:
     return list(dict.fromkeys(word for sentence in found for word in sentence.words))
-
-
-def _tell_strange(found: Sequence[Sentence], tables: Tables) -> None:
-    """Say which labels are scored but not learnt: such entities can only be missed."""
-    labels = sorted({entity.label for one in found for entity in one.entities()} - set(tables.labels))
-    if labels:
-        say(f"note: {len(labels)} labels of the dev data are not in the training data: {' '.join(labels[:10])}")

@@ -1,10 +1,12 @@
 import contextlib
 import errno
 import os
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 import torch
@@ -130,6 +132,98 @@ def test_a_kill_at_any_step_of_a_save_leaves_one_that_loads(
     third = save(tmp_path / "b", seed=3)
     assert same(bundle.load(tmp_path / "b").model, third)
     assert [path.name for path in tmp_path.iterdir()] == ["b"]
+
+
+def inner(folder: Path, seed: int, **files: str) -> Path:
+    """A bundle with more files beside it, to be an asset of another."""
+    save(folder, seed)
+    (folder / "deep" / "er").mkdir(parents=True)
+    for name, text in files.items():
+        (folder / "deep" / "er" / name).write_text(text)
+    return folder
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+
+
+def test_an_asset_may_be_a_folder(tmp_path: Path) -> None:
+    given = inner(tmp_path / "given", 1, one="1", two="2")
+    (tmp_path / "tokens.txt").write_text("a\n")
+    model = save(tmp_path / "b", seed=2, assets={"inner": given, "tokens.txt": tmp_path / "tokens.txt"})
+    before = content(given)
+    shutil.rmtree(given)
+    loaded = bundle.load(tmp_path / "b")
+    assert same(loaded.model, model)
+    assert sorted(path.name for path in loaded.assets.iterdir()) == ["inner", "tokens.txt"]
+    assert content(loaded.assets / "inner") == before
+    nested = bundle.load(loaded.assets / "inner").model
+    torch.manual_seed(1)
+    assert same(nested, Tied(3))
+    sizes, inside = bundle.size(tmp_path / "b"), bundle.size(loaded.assets / "inner")
+    assert sizes.weights == (tmp_path / "b" / "model.safetensors").stat().st_size
+    assert sizes.total == sum(map(len, content(tmp_path / "b").values())) > inside.total > inside.weights
+
+
+def test_folders_among_the_assets_are_replaced_whole(tmp_path: Path) -> None:
+    first, second = inner(tmp_path / "first", 1, one="1", old="x"), inner(tmp_path / "second", 2, one="2")
+    (tmp_path / "file").write_text("now a file")
+    save(tmp_path / "b", assets={"inner": first})
+    save(tmp_path / "b", assets={"inner": second})
+    assert content(tmp_path / "b" / "assets" / "inner") == content(second)  # nothing of the older one is left
+    own = tmp_path / "b" / "assets" / "inner"
+    model = save(tmp_path / "b", seed=5, assets={"inner": own})  # its own, taken over
+    assert content(own) == content(second)
+    assert same(bundle.load(tmp_path / "b").model, model)
+    save(tmp_path / "b", assets={"inner": tmp_path / "file"})
+    assert own.read_text() == "now a file"
+    save(tmp_path / "b", assets={"inner": first})
+    assert content(own) == content(first)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["b", "file", "first", "second"]
+
+
+def test_a_folder_that_cannot_be_copied_leaves_the_older_bundle(tmp_path: Path) -> None:
+    given = inner(tmp_path / "given", 1, one="1")
+    model = save(tmp_path / "b", seed=2, assets={"inner": given})
+    before = content(tmp_path / "b")
+    (given / "deep" / "broken").symlink_to(tmp_path / "nothing")
+    with pytest.raises(OSError, match="broken"):
+        save(tmp_path / "b", seed=3, assets={"inner": given})
+    assert content(tmp_path / "b") == before
+    assert same(bundle.load(tmp_path / "b").model, model)
+    (given / "deep" / "broken").unlink()
+    newer = save(tmp_path / "b", seed=3, assets={"inner": given})
+    assert same(bundle.load(tmp_path / "b").model, newer)
+
+
+@pytest.mark.parametrize("files", range(4))
+def test_a_kill_while_a_folder_is_copied_leaves_the_older_bundle(
+    tmp_path: Path, files: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = inner(tmp_path / "first", 1, one="1", two="1"), inner(tmp_path / "second", 2, one="2", two="2")
+    model = save(tmp_path / "b", seed=3, assets={"inner": first})
+    before, calls, copy = content(tmp_path / "b"), iter(range(100)), shutil.copy2
+
+    tree = shutil.copytree
+
+    def dying(*arguments: Any, **options: Any) -> object:
+        if next(calls) == files:
+            raise Killed
+        return copy(*arguments, **options)
+
+    def dying_tree(source: Path, target: Path, *inside: Any, **options: Any) -> object:  # it calls itself
+        return tree(source, target, *inside, **(options or ({} if inside else {"copy_function": dying})))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(bundle.shutil, "copytree", dying_tree)
+        with pytest.raises(Killed):
+            save(tmp_path / "b", seed=4, assets={"inner": second})
+    assert content(tmp_path / "b") == before
+    assert same(bundle.load(tmp_path / "b").model, model)
+    newer = save(tmp_path / "b", seed=4, assets={"inner": second})
+    assert same(bundle.load(tmp_path / "b").model, newer)
+    assert content(tmp_path / "b" / "assets" / "inner") == content(second)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["b", "first", "second"]
 
 
 def test_no_bundle(tmp_path: Path) -> None:

@@ -25,14 +25,15 @@ pronouncer() {
 
 # learn FOLDER SYSTEM SEED OPTION ...: trains on $sentences/train.conll into FOLDER/ner, and scores on test
 learn() {
-    local folder=$1 units=${2//+/,} own=()
+    local folder=$1 units=${2//+/,} own=() known=(--train "$sentences/train.conll")
     case $2 in
         *phones*) own=(--g2p "$exp/pronouncer/g2p") ;;
         words_cased) units=words own=(--set words.lower=false) ;;
     esac
+    case " $* " in *" --share "*) known=() ;; esac # which entities such a model has seen is not in that file
     voxkit ner train --train "$sentences/train.conll" --dev "$sentences/dev.conll" --out "$folder/ner" \
         --units "$units" --seed "$3" "${own[@]}" "${settings[@]}" "${@:4}"
-    voxkit ner score "$folder/ner" "$sentences/test.conll" --train "$sentences/train.conll" --out "$folder/test"
+    voxkit ner score "$folder/ner" "$sentences/test.conll" "${known[@]}" --out "$folder/test"
 }
 
 # learn_all: every system with every seed

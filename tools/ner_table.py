@@ -21,7 +21,8 @@ from voxkit.data.tagged_files import read
 from voxkit.data.tagging import Sentence
 from voxkit.errors import Problems
 from voxkit.metrics.calibration import Interval
-from voxkit.metrics.entities import EntityReport, Measure, PartName, known_entities, over_seeds, paired_difference
+from voxkit.metrics.entities import EntityReport, known_entities
+from voxkit.metrics.entity_bootstrap import Measure, PartName, over_seeds, paired_difference
 from voxkit.metrics.learning_curve import learning_curve
 
 WORDS, CASED = "words", "words_cased"

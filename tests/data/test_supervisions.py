@@ -1,14 +1,43 @@
 """The supervisions in the lines of manifests."""
 
+import doctest
 from typing import Any
 
 import pytest
 
+from voxkit.data import supervisions as module
 from voxkit.data.checks import Line
-from voxkit.data.supervisions import supervisions
+from voxkit.data.supervisions import kind_of, supervisions
 from voxkit.errors import Problems
 
 ONE = {"id": "s", "text": "one"}
+
+
+def test_examples_in_docstrings() -> None:
+    result = doctest.testmod(module)
+    assert result.attempted
+    assert not result.failed
+
+
+@pytest.mark.parametrize(
+    ("data", "kind"),
+    [
+        ({"type": "MonoCut"}, "cut"),
+        ({"type": "MultiCut", "text": "one", "recording_id": "r"}, "cut"),
+        ({"tracks": []}, "cut"),
+        ({"supervisions": []}, "cut"),
+        ({"supervisions": None, "text": "one"}, None),
+        ({"recording_id": "r", "type": "fbank"}, "supervision"),
+        ({"recording_id": "r", "text": "one"}, "supervision"),
+        ({"text": "one", "type": "question"}, None),
+        ({"text": "one", "type": ["MonoCut"]}, None),
+        ({"text": "one", "entities": []}, None),
+        ({"id": "r", "sources": []}, None),
+        ({}, None),
+    ],
+)
+def test_what_lines_are(data: dict[str, Any], kind: str | None) -> None:
+    assert kind_of(data) == kind
 
 
 @pytest.mark.parametrize(
@@ -17,6 +46,7 @@ ONE = {"id": "s", "text": "one"}
         ONE,
         {"id": "c", "type": "MonoCut", "supervisions": [ONE]},
         {"id": "c", "supervisions": [ONE]},
+        {"id": "c", "supervisions": [ONE], "recording_id": "r"},
         {
             "id": "m",
             "type": "MixedCut",
@@ -33,6 +63,14 @@ def test_they_are_those_of_the_line_itself(data: dict[str, Any]) -> None:
     problems = Problems()
     (found,) = supervisions(Line("f:1", data), problems)
     assert found is ONE
+    assert not problems
+
+
+def test_a_text_counts_as_a_supervision() -> None:
+    data = {"text": "who", "type": "question"}
+    problems = Problems()
+    (found,) = supervisions(Line("f:1", data), problems)
+    assert found is data
     assert not problems
 
 
@@ -54,6 +92,7 @@ def test_a_cut_may_have_none(none: object) -> None:
         {"id": "m", "tracks": 5},
         {"id": "m", "tracks": [{"cut": 5}]},
         {"id": "m", "tracks": [{"cut": {"id": "p"}}]},
+        {"id": "m", "tracks": [{"cut": ONE}]},
         {"id": "c", "supervisions": ["one"]},
         {"id": "c", "supervisions": 5},
         {"id": "c", "supervisions": {"a": 1}},

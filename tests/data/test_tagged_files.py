@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from voxkit.data import tag_schemes, tagged_files, tagged_json
 from voxkit.data.pronunciations import hidden_character
 from voxkit.data.tag_schemes import bio, is_tag
-from voxkit.data.tagged_files import conll_lines, read, write_conll
+from voxkit.data.tagged_files import conll_lines, is_plain, read, write_conll
 from voxkit.data.tagged_json import Mark, marked
 from voxkit.data.tagging import Entity, Sentence, entities, pieces, tags_of, to_bioes
 from voxkit.errors import Problems, UserError
@@ -446,6 +446,7 @@ def test_manifests_without_entities(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "kind"),
     [
+        ({"text": "a b", "type": "question"}, "not tagged"),
         (cut(supervision("s", "a b", entities=[{**ENTITY, "end": 99}])), "entity outside"),
         (supervision("s", "a b", entities=[{"label": "x", "start": 0}]), "bad entity"),
         ({**supervision("s", "a"), "text": 3}, "bad text"),
@@ -466,19 +467,18 @@ def test_a_manifest_without_texts(tmp_path: Path) -> None:
 # Text
 
 
-def test_plain_text(tmp_path: Path) -> None:
-    text = "\ufeffPlay this (now)!\r\n\n  \nO O\nI like type O\n"
-    sentences = good(tmp_path, "notes.txt", text, tagged=False)
-    assert [(one.id, one.words, one.tags) for one in sentences] == [
-        ("notes:1", ("Play", "this", "(", "now", ")!"), None),
-        ("notes:4", ("O", "O"), None),
-        ("notes:5", ("I", "like", "type", "O"), None),
-    ]
-    assert sentences[0].text == "Play this (now)!"
-    assert good(tmp_path, "notes.txt", text, False, True)[0].words == ("Play", "this", "(now)!")
-    assert read([put(tmp_path / "empty.txt", "\n")], Problems(), tagged=False) == ([], 0)
-
-
-def test_bad_text(tmp_path: Path) -> None:
-    text = b"good\nM\xfcnchen\na\0b\ngood\n"
-    assert wrong(tmp_path, "a.txt", text, tagged=False) == [("2", "not UTF-8"), ("3", "control character")]
+@pytest.mark.parametrize(
+    ("name", "text", "plain"),
+    [
+        ("notes.txt", "\ufeffPlay this (now)!\r\n\n  \nO O\nI like type O\n", True),
+        ("notes", "O O\nO O\n", True),
+        ("notes.conll", "O O\nO O\n", False),
+        ("notes.txt.gz", "play O\nthis B-x\n", False),
+        ("notes.txt", "play\tO\n", False),
+        ("notes.txt", '{"text": "play"}\n', False),
+        ("notes.jsonl", "play\n", False),
+        ("notes.txt", "\n", True),
+    ],
+)
+def test_plain_text_is_told_from_the_others(tmp_path: Path, name: str, text: str, plain: bool) -> None:
+    assert is_plain(put(tmp_path / name, text)) == plain

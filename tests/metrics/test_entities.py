@@ -25,11 +25,9 @@ from voxkit.metrics.entities import (
     EntityReport,
     Means,
     Scores,
-    bootstrap,
     known_entities,
-    over_seeds,
-    paired_difference,
 )
+from voxkit.metrics.entity_bootstrap import bootstrap, over_seeds, paired_difference
 from voxkit.metrics.entity_plots import MOST, by_type_plot, confusion_plot
 
 LABELS = ("city", "creative-work", "day")
@@ -252,7 +250,7 @@ def test_the_bootstrap_draws_sentences(monkeypatch: pytest.MonkeyPatch) -> None:
         right, found, gold = counts[rng.integers(60, size=60)].sum(axis=0)
         slow.append(200 * right / (found + gold))
     assert np.quantile(draws, [0.025, 0.5, 0.975]) == pytest.approx(np.quantile(slow, [0.025, 0.5, 0.975]), abs=0.5)
-    monkeypatch.setattr("voxkit.metrics.entities._AT_ONCE", 70)  # the same in many goes
+    monkeypatch.setattr("voxkit.metrics.entity_bootstrap._AT_ONCE", 70)  # the same in many goes
     assert (f1(bootstrap([counts[None]], 300, 1)[:, 0]) == draws[:300]).all()
 
 
@@ -389,7 +387,7 @@ def test_pictures(tmp_path: Path) -> None:
     many = report(*((f"a/B-t{number}", f"B-t{number % 7}") for number in range(MOST + 5)))
     for name, found in (("small", small), ("large", large), ("many", many)):
         by_type_plot(found, tmp_path / f"{name}_types.png")
-        confusion_plot(found, tmp_path / f"{name}_confusions.png", "A title")
+        confusion_plot(found, tmp_path / f"{name}_confusions.png")
     assert height(tmp_path / "large_types.png") > height(tmp_path / "small_types.png")  # two bars a type
     assert height(tmp_path / "many_types.png") > 3 * height(tmp_path / "small_types.png")
     assert height(tmp_path / "many_confusions.png") > 2 * height(tmp_path / "small_confusions.png")

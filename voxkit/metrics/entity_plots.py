@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxkit.metrics.calibration_plots import COLOURS
-from voxkit.metrics.entities import EntityReport, PartName
+from voxkit.metrics.entities import EntityReport
+from voxkit.metrics.entity_bootstrap import PartName
 from voxkit.metrics.plots import GREEN, GREY, INK, NOTHING, new_figure, save_figure
 
 MOST = 40  # types in a picture
@@ -18,7 +19,7 @@ EVERY = "all types"
 _BAR = {"all": GREEN, "seen": "#9db8ae", "unseen": COLOURS[1]}
 
 
-def by_type_plot(report: EntityReport, path: Path, title: str = "") -> None:
+def by_type_plot(report: EntityReport, path: Path) -> None:
     """F1 of each type, the most frequent on top, and of all; with how many entities are tagged.
 
     Where it is known what was seen in training, seen and unseen entities have a bar each, and F1 of both together
@@ -39,7 +40,7 @@ def by_type_plot(report: EntityReport, path: Path, title: str = "") -> None:
         axes.set_ylabel("type, with F1 of all its entities")
         figure.legend(frameon=False, fontsize=9, loc="outside lower center", ncols=2)
     left_out = len(report.by_type) - len(names)
-    axes.set_title(title or f"F1 by type{f', without {left_out} rare ones' if left_out else ''}", loc="left")
+    axes.set_title(f"F1 by type{f', without {left_out} rare ones' if left_out else ''}", loc="left")
     axes.set_yticks(places, rows)
     axes.set_ylim(places[-1] + 0.6, -0.6)
     axes.set_xlim(0, 112)  # room for numbers beside full bars
@@ -79,7 +80,7 @@ def _frequent(report: EntityReport) -> list[str]:
     return sorted(report.by_type, key=lambda name: (-report.by_type[name].entities, name))[:MOST]
 
 
-def confusion_plot(report: EntityReport, path: Path, title: str = "") -> None:
+def confusion_plot(report: EntityReport, path: Path) -> None:
     """What entities of each type (rows) were taken for: counts, coloured by their share of the row.
 
     A row more has what was found where nothing is tagged, a column more what was not found. In cells of the right
@@ -108,7 +109,7 @@ def confusion_plot(report: EntityReport, path: Path, title: str = "") -> None:
     axes.spines[:].set_visible(False)
     axes.set_xlabel(f"found as ({NOTHING}: not found; +n: other words)")
     axes.set_ylabel(f"type, with its recall ({NOTHING}: no entity)")
-    figure.suptitle(f"{title or 'Confusions of types'}: F1 {report.micro.f1:.1f} %", fontsize=12, fontweight="bold")
+    figure.suptitle(f"Confusions of types: F1 {report.micro.f1:.1f} %", fontsize=12, fontweight="bold")
     save_figure(figure, path)
 
 

@@ -16,7 +16,9 @@ from hypothesis import strategies as st
 from tests.commands.ner import small_ner
 from voxkit.commands.ner import apply
 from voxkit.commands.ner.apply import Request
-from voxkit.commands.ner.results import Answer, Finder, conll, inline, jsonl, merge, tsv, word_times
+from voxkit.commands.ner.formats import conll, inline, jsonl, tsv
+from voxkit.commands.ner.manifests import merge, word_times
+from voxkit.commands.ner.results import Answer, Finder
 from voxkit.commands.ner.tagger import Tagger
 from voxkit.data.manifests import open_cuts
 from voxkit.data.tagged_files import read
@@ -461,6 +463,32 @@ def test_a_manifest_without_texts_is_told(lines: list[object], model: Path, tmp_
     assert os.listdir(tmp_path) == ["in"]
 
 
+def test_sentences_of_some_type_are_no_manifest(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = manifest(tmp_path / "questions.jsonl", {"text": PLAYED.strip(), "type": "question"})
+    assert printed(capsys, model, lines) == MARKED
+    apply.run(Request(model, (lines,)), tmp_path / "out")
+    assert (tmp_path / "out" / "entities.txt").read_text() == MARKED
+
+
+def test_a_folder_stands_for_the_manifest_in_it(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "in"
+    with pytest.raises(UserError, match="no such manifest"):
+        apply.run(Request(model, (manifest(folder / "other.jsonl", "").parent,)))
+    for name, line, text in (
+        ("supervisions.jsonl.gz", supervision("a", text="play Waterloo"), "play [Waterloo](track)\n"),
+        ("cuts.jsonl.gz", cut("a", supervision("a", text="play So What")), "play [So What](track)\n"),
+        ("hypotheses.jsonl.gz", cut("a", supervision("a", text=PLAYED.strip())), MARKED),
+    ):
+        manifest(folder / name, line)
+        assert printed(capsys, model, folder) == text
+        apply.run(Request(model, (folder,)), tmp_path / name)
+        assert os.listdir(tmp_path / name).count(name) == 1
+
+
 def test_what_does_not_go_together_is_refused(model: Path, tmp_path: Path) -> None:
     text = written(tmp_path / "a.txt", PLAYED)
     cuts = manifest(tmp_path / "cuts.jsonl", cut("a", supervision("a", text="play")))
@@ -470,6 +498,8 @@ def test_what_does_not_go_together_is_refused(model: Path, tmp_path: Path) -> No
         ((Request(model, (cuts,)), None, "1/2"), "need a folder"),
         ((Request(model, (cuts,)), tmp_path / "out", "1/2", True), "give one of them"),
         ((Request(model, (cuts,)), tmp_path / "out", "3/2"), "not a part"),
+        ((Request(model, (cuts,), "tsv"), tmp_path / "out"), "--format tsv is for texts"),
+        ((Request(model, (cuts,), "inline"), tmp_path / "out", "1/2"), "--format inline is for texts"),
     ):
         with pytest.raises(UserError, match=why):
             apply.run(*arguments)  # type: ignore[arg-type]

@@ -74,6 +74,43 @@ def test_words_that_sound_alike(tmp_path: Path) -> None:
     (found,) = sentences(tmp_path / "out" / "sentences.conll")
     assert found.words == ("Rein", "play", "bat")  # nothing sounds like play
     assert found.tags == ("O", "B-x", "O")
+    told = "changed 2 of 3 words (66.7 %)\n1 more were chosen and stay: no other is known for them\n"
+    assert (tmp_path / "out" / "summary.txt").read_text() == told
+
+
+SOUNDS = "two\tt u\ntoo\tt u\nto\tt u\nsew\ts o\nso\ts o\nsow\ts o\n"
+
+
+def test_part_of_a_set_is_corrupted_as_the_whole_is(tmp_path: Path) -> None:
+    some = [Sentence.of(f"a{n}", ["to", "sew"], ["O", "O"]) for n in range(50)]
+    others = [Sentence.of(f"b{n}", ["two", "two", "so"], ["O", "O", "O"]) for n in range(50)]
+    lexicon = written(tmp_path / "lexicon", SOUNDS)
+    for settings in (
+        Corruption((), share=0.5),
+        Corruption((), "misheard", 0.5, lexicon=lexicon),
+        Corruption((), "misheard", 0.5, lexicon=lexicon, known=(lexicon,)),
+    ):
+        training = [Sentence.of("t", ["too"] * 9)] if settings.known else []
+        whole, _ = settings.changed([*others, *some], training)
+        assert settings.changed(some, training)[0] == whole[50:]
+        assert whole[50:] != some
+
+
+def test_training_says_what_is_likely_and_the_test_set_does_not(tmp_path: Path) -> None:
+    test = [Sentence.of(f"a{n}", ["to"], ["O"]) for n in range(300)]
+    test += [Sentence.of(f"b{n}", ["two"] * 100, ["O"] * 100) for n in range(9)]
+    settings = Corruption((), "misheard", 1.0, lexicon=written(tmp_path / "lexicon", SOUNDS))
+    for training, share in (([], 0.5), ([Sentence.of("t", ["too"] * 9)], 9.1 / 9.2)):
+        after, _ = settings.changed(test, training)
+        heard = [sentence.words[0] for sentence in after[:300]]
+        assert set(heard) <= {"two", "too"}
+        assert heard.count("too") / 300 == pytest.approx(share, abs=0.13)
+
+
+def test_torch_is_not_needed() -> None:
+    code = "import sys, voxkit.commands.ner.corrupt; assert 'torch' not in sys.modules"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 def test_a_model_says_words_that_the_lexicon_lacks(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import pytest
 from tests.commands.ner import small_ner
 from voxkit import bundle
 from voxkit.commands.ner import score
-from voxkit.commands.ner.score import Examination, Calibration
+from voxkit.commands.ner.score import Calibration, Examination
 from voxkit.commands.ner.tagger import Tagger
 from voxkit.data.tagged_files import read
 from voxkit.data.tagging import Sentence

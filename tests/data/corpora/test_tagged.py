@@ -108,7 +108,6 @@ def test_germeval_with_its_official_parts(tmp_path: Path, capsys: pytest.Capture
 
 def test_germeval_without_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = put(tmp_path / "NER-de-dev.tsv.gz", "".join(GERMAN.format(f"Ort{n}") for n in range(1000)) * 2)
-    put(tmp_path / "NER-de-test.tsv", "not read")
     assert source.locate(germeval2014.CORPUS, tmp_path) == tmp_path
     assert germeval2014.files(tmp_path) == [path]
     parts = germeval2014.read(tmp_path, Problems())
@@ -118,6 +117,23 @@ def test_germeval_without_them(tmp_path: Path, capsys: pytest.CaptureFixture[str
                       "test": pytest.approx(0.2, abs=0.05)}  # fmt: skip
     distinct = [set(told(sentences)) for sentences in parts.values()]
     assert sum(map(len, distinct)) == len(set().union(*distinct)) == 1000
+
+
+def test_germeval_with_dev_and_test_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    paths = [
+        put(tmp_path / "NER-de-dev.tsv", "".join(GERMAN.format(f"Ort{n}") for n in range(1000)) * 2),
+        put(tmp_path / "NER-de-test.tsv.gz", GERMAN.format("Kiel")),
+    ]
+    assert source.locate(germeval2014.CORPUS, tmp_path) == tmp_path
+    assert germeval2014.files(tmp_path) == paths
+    parts = germeval2014.read(tmp_path, Problems())
+    assert "not the official division" in capsys.readouterr().err
+    assert list(parts) == ["train", "dev", "test"]
+    assert told(parts["test"]) == ["Die/O Uni/B-ORG Kiel/I-ORG \u2013/O"]
+    assert len(parts["train"]) + len(parts["dev"]) == 2000
+    assert len(parts["dev"]) / 2000 == pytest.approx(0.1, abs=0.04)
+    train, dev = (set(told(parts[part])) for part in ("train", "dev"))
+    assert len(train | dev) == len(train) + len(dev) == 1000
 
 
 def query(text: str) -> list[dict[str, str]]:

@@ -128,8 +128,8 @@ AsrText = Annotated[
 ]
 Threads = Annotated[int, typer.Option("--threads", min=1, max=1024, help="CPU threads.")]
 Format = Annotated[
-    Literal["inline", "tsv", "jsonl", "conll"],
-    typer.Option("--format", "-f", help="Of what is printed."),
+    Literal["inline", "tsv", "jsonl", "conll"] | None,
+    typer.Option("--format", "-f", help="Of what is printed.", show_default="inline"),
 ]
 Least = Annotated[float, typer.Option("--least", min=0, max=1, help="Leave out entities of lower confidence.")]
 
@@ -220,7 +220,7 @@ def apply(
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Folder for a manifest or file; else stdout.", show_default=False)
     ] = None,
-    format: Format = "inline",
+    format: Format = None,
     asr_text: AsrText = False,
     least: Least = 0.0,
     threads: Threads = 1,

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from voxkit.commands.ner.results import Answer
 from voxkit.data.tagged_files import conll_lines
 
+INLINE = "inline"  # where no other is asked for
 ENTITIES = "entities"  # the field of a JSON object, or among the custom ones of a supervision
 
 _SPECIAL = re.compile(r"[\\\[\]]")
@@ -55,7 +56,7 @@ def conll(answer: Answer) -> str:
 
 
 FORMATS: dict[str, tuple[Callable[[Answer], str], str]] = {  # what writes each, and how its files end
-    "inline": (inline, "txt"),
+    INLINE: (inline, "txt"),
     "tsv": (tsv, "tsv"),
     "jsonl": (jsonl, "jsonl"),
     "conll": (conll, "conll"),

@@ -172,14 +172,22 @@ def weights(path: Path) -> Path:
     return folder / WEIGHTS if (folder / WEIGHTS).exists() else folder / ONNX
 
 
+def files(path: Path) -> list[Path]:
+    """All files of a bundle, given as to `locate`, in the order of their names.
+
+    Raises:
+        UserError: there is no bundle.
+    """
+    return sorted(file for file in locate(path).rglob("*") if file.is_file())
+
+
 def size(path: Path) -> Sizes:
     """How large a bundle is, given as to `locate`.
 
     Raises:
         UserError: there is no bundle.
     """
-    files = [file for file in locate(path).rglob("*") if file.is_file()]
-    return Sizes(weights(path).stat().st_size, sum(file.stat().st_size for file in files))
+    return Sizes(weights(path).stat().st_size, sum(file.stat().st_size for file in files(path)))
 
 
 def room(system: str, part: str) -> ModuleType:

@@ -61,7 +61,8 @@ def fit(
     folder = run.path / CHECKPOINTS
     with joined(config.device) as world, settled(config, world.device), listening() as signals:
         saved = _newest(folder, world)
-        if saved is None or not _finished(saved.state, config):
+        # a run that was stopped in its last step has not been scored there
+        if saved is None or not _finished(saved.state, config) or _score_due(saved.state, config):
             _train(task, config, run, world, signals, strategy or DDP(), step, saved)
             saved = None
         if world.main and saved is not None and _concluded(run) == (saved.state.step, config.select):

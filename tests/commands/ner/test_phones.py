@@ -13,6 +13,7 @@ import pytest
 from tests.commands.g2p import small_model
 from tests.commands.ner import small_ner
 from voxkit import bundle
+from voxkit.commands.g2p.search import Hypothesis
 from voxkit.commands.ner import apply, export
 from voxkit.commands.ner.apply import Request
 from voxkit.commands.ner.command import Ner, PhoneConfig, train
@@ -20,7 +21,7 @@ from voxkit.commands.ner.pronouncing import G2P, LEXICON, Pronouncer, assets
 from voxkit.commands.ner.tables import FILE, UNKNOWN, Tables
 from voxkit.commands.ner.tagger import Tagged, Tagger
 from voxkit.commands.ner.task import NerTask, inputs
-from voxkit.commands.quantize import afterwards, eight
+from voxkit.commands.quantize import afterwards, eight, training
 from voxkit.commands.quantize.command import Quantize
 from voxkit.commands.quantize.source import Data, open_source, require_same_assets
 from voxkit.config import build
@@ -348,3 +349,73 @@ def test_a_bundle_that_lacks_the_folder_is_told(copy: Path, data: Path, g2p: Pat
     shutil.rmtree(copy / "assets" / G2P)
     with pytest.raises(UserError, match="they make another g2p"):
         require_same_assets(bundle.load(copy), made)
+
+
+def test_entries_that_differ_in_case_are_two() -> None:
+    lexicon = Lexicon()
+    lexicon.add("Polish", ("P", "OW"))
+    lexicon.add("polish", ("P", "AA"))
+    assert Pronouncer(lexicon, None)(["Polish", "polish", "POLISH"]) == {
+        "Polish": ("P", "OW"),
+        "polish": ("P", "AA"),
+        "POLISH": ("P", "OW"),
+    }
+
+
+def test_phones_that_look_like_probabilities(tmp_path: Path) -> None:
+    (tmp_path / "lexicon.txt").write_text("ma\t1.0\t1 m a\nba\t1.0\t1 b a\n")
+    (tmp_path / "assets").mkdir()
+    config = PhoneConfig(lexicon=str(tmp_path / "lexicon.txt"))
+    assets(config, tmp_path / "assets")
+    assert Pronouncer.of_assets(tmp_path / "assets", config)(["ma"]) == {"ma": ("1", "m", "a")}
+
+
+def test_what_is_said_does_not_depend_on_what_was_said_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Spelling:
+        """Tells capitals from small letters."""
+
+        def pronounce(self, words: list[tuple[str, str]], beam: int) -> list[list[Hypothesis]]:
+            return [[Hypothesis(tuple(word), 1.0)] for word, _ in words]
+
+    one, two = Pronouncer(None, None), Pronouncer(None, None)
+    for pronouncer in (one, two):
+        monkeypatch.setattr(pronouncer, "_model", Spelling())
+    two(["us"])
+    assert one(["US"]) == two(["US"]) == {"US": ("U", "S")}
+
+
+def test_other_tables_or_another_language_are_another_model(exp: Path, copy: Path) -> None:
+    tables = copy / "assets" / "g2p" / "assets" / "tables.json"
+    before = tables.read_text()
+    tables.write_text(before + " ")
+    assert Tagger.load(copy).identity() != Tagger.load(exp).identity()
+    tables.write_text(before)
+    assert Tagger.load(copy).identity() == Tagger.load(exp).identity()
+    config = copy / "config.yaml"
+    config.write_text(config.read_text().replace("language: ''", "language: two"))
+    assert Tagger.load(copy).identity() != Tagger.load(exp).identity()
+
+
+def test_quantizing_takes_the_g2p_of_the_bundle(exp: Path, data: Path, tmp_path: Path) -> None:
+    settings = ["quantization.bits=3", "train.epochs=1", "train.warmup=1", "train.tensorboard=false"]
+    loaded = open_source(exp)
+    assert not Path(loaded.config["phones"]["g2p"]).exists()
+    afterwards.run(loaded, build(Quantize), Data(dev=data), tmp_path / "after", report=True)
+    aware = build(Quantize, None, settings)
+    training.run(exp, loaded, aware, Data(train=data, dev=data), tmp_path / "aware", False, report=False)
+    eight.run(loaded, build(Quantize), Data(calibrate=data, dev=data), tmp_path / "eight", report=False)
+    for name in ("after", "aware", "eight"):
+        assert len(Tagger.load(tmp_path / name).tag(SENTENCES)) == len(SENTENCES)
+
+
+def test_pronunciations_without_phones_are_refused(data: Path, g2p: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="are for phones"):
+        train(train=[data], units="words", g2p=g2p, out=tmp_path / "exp", config=CONF, set_=SETS)
+
+
+def test_what_cannot_be_said_is_told(data: Path, g2p: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    task(data, g2p, tmp_path / "task", "units=[phones]", "phones.language=xx")
+    assert "has not learnt 'xx'" in capsys.readouterr().err
+    (tmp_path / "lexicon.txt").write_text("zzz Z\n")
+    task(data, None, tmp_path / "other", "units=[phones]", lexicon=tmp_path / "lexicon.txt")
+    assert "words have no phones" in capsys.readouterr().err

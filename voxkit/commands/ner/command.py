@@ -200,6 +200,8 @@ def train(
         raise UserError(
             "units: phones need pronunciations", fix="give a model with --g2p (voxkit g2p train), or a --lexicon"
         )
+    if "phones" not in settings.units and (settings.phones.g2p is not None or settings.phones.lexicon is not None):
+        raise UserError("--g2p and --lexicon are for phones", fix="add phones to --units, or leave them out")
 
     from voxkit.commands.ner import pronouncing
     from voxkit.commands.ner.task import NerTask, identified

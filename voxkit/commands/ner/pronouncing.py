@@ -11,6 +11,7 @@ from voxkit import bundle
 from voxkit.commands.ner.command import PhoneConfig
 from voxkit.data.lexicon import Lexicon
 from voxkit.errors import UserError
+from voxkit.progress import say
 from voxkit.rundir import digest
 
 G2P, LEXICON = "g2p", "lexicon.txt"  # among a bundle's assets
@@ -21,17 +22,19 @@ class Pronouncer:
     """Says words, each as often as it is asked for but only once by the model.
 
     Args:
-        lexicon: words with their pronunciations, of which the most probable is taken; in lower case, too.
+        lexicon: words with their pronunciations, of which the most probable is taken; a word that it lacks may be there
+            in lower case.
         g2p: a bundle's folder; None: words without an entry have no phones.
         language: what the words are in, as g2p calls it.
     """
 
     def __init__(self, lexicon: Lexicon | None, g2p: Path | None, language: str = "") -> None:
         self.language = language
-        self._known: dict[str, tuple[str, ...]] = {}
-        for word, best in _best(lexicon) if lexicon is not None else ():
-            self._known.setdefault(word, best)
-            self._known.setdefault(word.lower(), best)
+        self._listed = dict(_best(lexicon)) if lexicon is not None else {}
+        self._in_lower_case: dict[str, tuple[str, ...]] = {}
+        for word, phones in self._listed.items():
+            self._in_lower_case.setdefault(word.lower(), phones)
+        self._said: dict[str, tuple[str, ...]] = {}
         self._model: Any = None
         if g2p is not None:
             loaded = bundle.load(g2p)
@@ -40,6 +43,9 @@ class Pronouncer:
                     f"{g2p}: a model of {loaded.system} that pronounces nothing", fix="give a bundle of voxkit g2p"
                 )
             self._model = loaded.model
+            known = loaded.model.tables.languages
+            if language and language not in known:
+                say(f"note: {g2p} has not learnt {language!r}; it knows {', '.join(filter(None, known))}")
 
     @classmethod
     def of_assets(cls, assets: Path, config: PhoneConfig) -> Pronouncer:
@@ -49,20 +55,29 @@ class Pronouncer:
 
     def __call__(self, words: Iterable[str]) -> dict[str, tuple[str, ...]]:
         """The phones of words; none of what cannot be said."""
-        wanted = list(dict.fromkeys(words))
-        new = [word for word in wanted if word not in self._known and word.lower() not in self._known]
+        found = {word: self._looked_up(word) for word in words}
+        new = [word for word, phones in found.items() if phones is None and word not in self._said]
         for start in range(0, len(new) if self._model is not None else 0, AT_ONCE):
             some = new[start : start + AT_ONCE]
             said = self._model.pronounce([(word, self.language) for word in some], beam=1)
-            self._known |= {word: best[0].phones if best else () for word, best in zip(some, said, strict=True)}
-        return {word: self._known.get(word, self._known.get(word.lower(), ())) for word in wanted}
+            self._said |= {word: best[0].phones if best else () for word, best in zip(some, said, strict=True)}
+        return {word: self._said.get(word, ()) if phones is None else phones for word, phones in found.items()}
+
+    def _looked_up(self, word: str) -> tuple[str, ...] | None:
+        return self._listed.get(word, self._in_lower_case.get(word.lower()))
 
 
 def identified(config: PhoneConfig) -> PhoneConfig:
     """With digests of what it names, so that a run is not resumed on others under the same names."""
     files = [] if config.lexicon is None else [Path(config.lexicon)]
-    files += [] if config.g2p is None else [bundle.weights(Path(config.g2p))]
+    files += [] if config.g2p is None else bundle.files(Path(config.g2p))
     return config.model_copy(update={"digests": {str(file): digest(file) for file in files}})
+
+
+def with_assets(config: PhoneConfig, folder: Path) -> PhoneConfig:
+    """With the pronunciations that are among a bundle's assets, wherever they came from."""
+    own = {"lexicon": folder / LEXICON, "g2p": folder / G2P}
+    return config.model_copy(update={name: str(path) for name, path in own.items() if path.exists()})
 
 
 def assets(config: PhoneConfig, folder: Path) -> Mapping[str, Path]:
@@ -75,7 +90,8 @@ def assets(config: PhoneConfig, folder: Path) -> Mapping[str, Path]:
     if config.lexicon is not None:
         lexicon = Lexicon.read(Path(config.lexicon))
         found[LEXICON] = folder / LEXICON
-        lines = (f"{word}\t{' '.join(phones)}\n" for word, phones in _best(lexicon))
+        # with probabilities, or a phone called 1 would be read as one
+        lines = (f"{word}\t1.0\t{' '.join(phones)}\n" for word, phones in _best(lexicon))
         found[LEXICON].write_text("".join(lines), encoding="utf-8")
     if config.g2p is not None:
         found[G2P] = folder / G2P

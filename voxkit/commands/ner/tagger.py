@@ -16,7 +16,7 @@ from voxkit.commands.ner.command import Ner
 from voxkit.commands.ner.crf import Scores
 from voxkit.commands.ner.decoding import Chain, Doubles
 from voxkit.commands.ner.model import NerModel
-from voxkit.commands.ner.pronouncing import G2P, LEXICON, Pronouncer
+from voxkit.commands.ner.pronouncing import Pronouncer
 from voxkit.commands.ner.tables import FILE, Tables
 from voxkit.config import from_mapping
 from voxkit.data.batching import plan
@@ -76,14 +76,11 @@ class Tagger:
         return cls(loaded.model, Tables.load(loaded.assets / FILE), config, pronounce, loaded.path)
 
     def identity(self) -> str:
-        """Of the model, by its weights and all that they were trained with."""
+        """Of the model, by all files of its bundle."""
         if self.path is None:
             raise ValueError("a model in memory has no files")
-        assets = self.path / bundle.ASSETS
-        files = [bundle.weights(self.path), assets / FILE]
-        files += [assets / LEXICON] if (assets / LEXICON).exists() else []
-        files += [bundle.weights(assets / G2P)] if (assets / G2P).is_dir() else []
-        return hashlib.sha256("".join(map(digest, files)).encode()).hexdigest()
+        parts = (f"{file.relative_to(self.path)} {digest(file)}\n" for file in bundle.files(self.path))
+        return hashlib.sha256("".join(parts).encode()).hexdigest()
 
     def prepared(self, sentence: Sentence) -> Sentence:
         """A sentence in the form that the model reads."""

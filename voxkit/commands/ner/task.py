@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from voxkit.commands.ner import pronouncing
 from voxkit.commands.ner.command import DataConfig, Ner
 from voxkit.commands.ner.crf import Scores, negative_log_likelihood
 from voxkit.commands.ner.material import tagged, tell_strange
@@ -22,15 +23,22 @@ from voxkit.data.batching import plan, worst
 from voxkit.data.tagging import Sentence, tags_of
 from voxkit.errors import UserError
 from voxkit.metrics.entities import EntityReport
+from voxkit.progress import say
 from voxkit.rundir import digest
 from voxkit.train.task import Loss, Score
 
+SHOWN = 8  # words in a note
 SCORED = 500  # training sentences that are scored where there is no dev set
 
 
 def identified(data: DataConfig) -> DataConfig:
     """With digests of the inputs, so that a run is not resumed on others under the same names."""
     return data.model_copy(update={"digests": {file: digest(Path(file)) for file in (*data.train, *data.dev)}})
+
+
+def with_assets(config: Ner, folder: Path) -> Ner:
+    """For more training of a model whose assets are in `folder`: with the pronunciations that it has."""
+    return config.model_copy(update={"phones": pronouncing.with_assets(config.phones, folder)})
 
 
 @dataclass(frozen=True)
@@ -84,6 +92,9 @@ class NerTask:
         phones = assets(config.phones, folder) if "phones" in config.units else {}
         self.pronounce = Pronouncer.of_assets(folder, config.phones) if phones else None
         said = self.said([word for sentence in self.sentences for word in sentence.words])
+        if said and not all(said.values()):
+            silent = [word for word, phones in said.items() if not phones]
+            say(f"note: {len(silent)} of {len(said)} words have no phones: {' '.join(silent[:SHOWN])} ...")
         self.tables = Tables.learn(self.sentences, config, said)
         self.tables.save(folder / FILE)
         self.assets: Mapping[str, Path] = {FILE: folder / FILE, **phones}

@@ -94,6 +94,9 @@ def own_config(
     values["data"]["digests"] = {}
     values["train"] = {**values["train"], **(training or {})}
     own: Any = from_mapping(kind, values, "the settings of the training")
+    with_assets = getattr(bundle.room(loaded.system, "task"), "with_assets", None)
+    if with_assets is not None:  # what the bundle brought, and not where that came from
+        own = with_assets(own, loaded.assets)
     identified = getattr(bundle.room(loaded.system, "task"), "identified", None)
     found: Config = own if identified is None else own.model_copy(update={"data": identified(own.data)})
     return found

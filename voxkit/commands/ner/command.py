@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -203,6 +204,8 @@ def train(
     if "phones" not in settings.units and (settings.phones.g2p is not None or settings.phones.lexicon is not None):
         raise UserError("--g2p and --lexicon are for phones", fix="add phones to --units, or leave them out")
 
+    # oneDNN keeps a thousand kernels with memory of their own, and batches have many shapes: gigabytes in an hour
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "64")
     from voxkit.commands.ner import pronouncing
     from voxkit.commands.ner.task import NerTask, identified
     from voxkit.train import run

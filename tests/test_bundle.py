@@ -231,6 +231,9 @@ def test_no_bundle(tmp_path: Path) -> None:
         bundle.load(tmp_path)
     with pytest.raises(UserError, match="holds no trained model"):
         bundle.load(tmp_path / "missing")
+    for nameless in (Path("/"), Path("")):
+        with pytest.raises(UserError, match="holds no trained model"):
+            bundle.locate(nameless)
     (tmp_path / "checkpoints").mkdir()
     with pytest.raises(UserError, match="has not ended"):
         bundle.load(tmp_path)

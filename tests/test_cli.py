@@ -227,6 +227,7 @@ def test_ctrl_c_is_one_line() -> None:
         (OSError(errno.ENOSPC, "No space left on device", "/a/b"), "no space left on the disk: /a/b"),
         (OSError(errno.EDQUOT, "Disk quota exceeded", "/a/b"), "the disk quota is used up: /a/b"),
         (OSError(errno.EROFS, "Read-only file system", "/a/b"), "the disk is read-only: /a/b"),
+        (OSError(errno.EFBIG, "File too large", "/a/b"), "a file would be larger than is allowed (ulimit -f): /a/b"),
         (OSError(errno.ENOSPC, "No space left on device"), "no space left on the disk: standard output or a temporary"),
         (OSError("6394 requested and 4064 written"), "no space left on the disk"),
         (RuntimeError("I/O error: No space left on device (os error 28)"), "no space left on the disk"),
@@ -266,6 +267,27 @@ def test_the_status_needs_no_standard_error(arguments: list[str], tmp_path: Path
     with open("/dev/full", "w") as full:
         done = subprocess.run([sys.executable, "-m", "voxkit", *arguments], cwd=tmp_path, env=env, stderr=full)
     assert done.returncode == 2
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-"])
+def test_closed_streams_are_nowhere(closed: str, tmp_path: Path) -> None:
+    """Neither what is said nor what is printed gets into the other stream, or into files that are opened."""
+    program = (
+        "import sys; from voxkit import cli; from voxkit.progress import say\n"
+        "def command(prog_name):\n"
+        "    with open('file.txt', 'w') as file:\n"
+        "        print('result', sys.stdout.isatty(), flush=True); say('note'); file.write('content')\n"
+        "    raise cli.UserError('in the end')\n"
+        "cli.register = lambda only: command\n"
+        "cli.main()"
+    )
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = ["sh", "-c", f'exec "$0" -c "$1" {closed}', sys.executable, program]
+    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stdout == ("" if " >&-" in f" {closed}" else "result False\n")
+    assert done.stderr == ("" if "2>&-" in closed else "note\nerror: in the end\n")
+    assert (tmp_path / "file.txt").read_text() == "content"
 
 
 def test_a_terminal_that_lacks_letters() -> None:

@@ -66,6 +66,17 @@ def test_settle_lists_what_it_leaves_out(tmp_path: Path) -> None:
     assert [Problem(**record) for record in records] == list(problems)
 
 
+def test_bad_items_of_one_id_can_be_counted() -> None:
+    problems = Problems()
+    for line in range(5):
+        problems.add("broken", f"a.jsonl:{line}", "same", "is bad", "mend it")
+    assert problems.settle(10, 0.5, count=5) == {"same"}
+    with pytest.raises(DataError, match="5 of 10 items"):
+        problems.settle(10, 0.4, count=5)
+    with pytest.raises(DataError, match="1 of 10 items"):
+        problems.settle(10, 0.0, count=0)
+
+
 @given(st.integers(1, 60), st.integers(1, 60), st.floats(0, 1))
 def test_the_share_that_is_tolerated(bad: int, total: int, max_bad: float) -> None:
     problems = some({"broken": bad})

@@ -152,7 +152,7 @@ def locate(path: Path) -> Path:
         UserError: there is none.
     """
     path = Path(path)
-    for folder in (path / "bundle", _old(path / "bundle"), path, _old(path)):
+    for folder in (path / "bundle", _old(path / "bundle"), path, *([_old(path)] if path.name else [])):
         if (folder / CONFIG).exists() and ((folder / WEIGHTS).exists() or (folder / ONNX).exists()):
             return folder
     unfinished = (path / "checkpoints").is_dir()

@@ -117,6 +117,7 @@ def main() -> None:
     """The `voxkit` entry point; it ends with one of the statuses of `voxkit.errors`."""
     # numpy's matrices are small here, and its threads would fight those of torch and of other processes
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    _open_closed()
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # as standard error is: a terminal may lack any letter
     try:
@@ -134,6 +135,22 @@ def main() -> None:
         if full is None:
             raise
         _end_full(full)
+
+
+def _open_closed() -> None:
+    """Have standard output and error go nowhere where they were closed from the start (`>&-`).
+
+    Python has None for them, and a file that is opened later would get their numbers.
+    """
+    if sys.stdout is not None and sys.stderr is not None:
+        return
+    while (nowhere := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(nowhere)
+    if sys.stdout is None:
+        sys.stdout = open(1, "w", encoding="utf-8", closefd=False)
+    if sys.stderr is None:
+        sys.stderr = open(2, "w", encoding="utf-8", closefd=False)
 
 
 def _end(end: BaseException) -> NoReturn:
@@ -166,6 +183,8 @@ def _end_full(full: OSError) -> NoReturn:
     where, fix = full.filename, "free some space or choose another --out; the same command goes on"
     if where is None:  # what commands write is named by voxkit.rundir
         where, fix = "standard output or a temporary file", "free some space, or send the output and TMPDIR elsewhere"
+    if full.errno == errno.EFBIG:
+        fix = "allow larger files"
     try:
         sys.stdout.flush()  # what it could not write it keeps, unless it has no buffer, and fails again
     except OSError:

@@ -28,6 +28,7 @@ NO_SPACE = {
     errno.ENOSPC: "no space left on the disk",
     errno.EDQUOT: "the disk quota is used up",
     errno.EROFS: "the disk is read-only",
+    errno.EFBIG: "a file would be larger than is allowed (ulimit -f)",
 }
 
 
@@ -95,13 +96,16 @@ class Problems:
                 lines.append(f"  ... and {count - limit} more")
         return "\n".join(lines)
 
-    def settle(self, total: int, max_bad: float = 0.0, rejected: Path | None = None) -> set[str]:
+    def settle(
+        self, total: int, max_bad: float = 0.0, rejected: Path | None = None, count: int | None = None
+    ) -> set[str]:
         """Decide whether to go on without the bad items.
 
         Args:
             total: how many items were looked at.
             max_bad: the share of bad items in [0, 1] that is tolerated.
             rejected: where to list what is left out, one JSON object per problem.
+            count: how many items are bad, where several may have the same id; else as many as there are bad ids.
 
         Returns:
             The ids to leave out (empty when all is well).
@@ -112,8 +116,9 @@ class Problems:
         bad = self.bad_ids
         if not bad:
             return bad
-        if len(bad) >= total or len(bad) / total > max_bad:
-            raise DataError(self, total, max_bad)
+        many = max(len(bad), count or 0)
+        if many >= total or many / total > max_bad:
+            raise DataError(self, total, max_bad, many)
         if rejected is not None:
             rejected.parent.mkdir(parents=True, exist_ok=True)
             text = "".join(json.dumps(asdict(problem), ensure_ascii=False) + "\n" for problem in self._items)
@@ -124,8 +129,8 @@ class Problems:
 class DataError(UserError):
     """The data have problems; the message is the whole report."""
 
-    def __init__(self, problems: Problems, total: int, max_bad: float = 0.0) -> None:
-        bad = len(problems.bad_ids)
+    def __init__(self, problems: Problems, total: int, max_bad: float = 0.0, count: int | None = None) -> None:
+        bad = len(problems.bad_ids) if count is None else count
         share = f"{bad} of {total} items" if total >= bad else f"{bad} items"
         head = f"{share} have problems" + (f" (at most {max_bad:.1%} are allowed)" if max_bad else "")
         super().__init__(

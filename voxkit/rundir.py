@@ -112,7 +112,7 @@ def output(
                 shutil.rmtree(work, ignore_errors=True)
             raise
         with writing(work):
-            write_atomic(work / COMMAND, command_line() + "\n")
+            write_atomic(work / COMMAND, os.fsencode(command_line() + "\n"))  # names may be in any encoding
             write_atomic(work / ENVIRONMENT, json.dumps(environment(), indent=2) + "\n")
             sync_tree(work)
             _publish(work, out)

@@ -1,11 +1,17 @@
 """Lines that come through a pipe: as they come, whole, and each with its number."""
 
+import doctest
 import os
 
 import pytest
 
+from voxkit.data import pipe
 from voxkit.data.pipe import LONGEST_LINE, arriving, decoded
 from voxkit.errors import Problems, UserError
+
+
+def test_examples_in_docstrings() -> None:
+    assert doctest.testmod(pipe)[:2] == (0, 1)
 
 
 def numbered(line: bytes, where: str, problems: Problems) -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import doctest
 import gzip
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from voxkit.data import tag_schemes, tagged_files, tagged_json
 from voxkit.data.pronunciations import hidden_character
 from voxkit.data.tag_schemes import bio, is_tag
-from voxkit.data.tagged_files import conll_lines, is_plain, read, write_conll
+from voxkit.data.tagged_files import conll_lines, is_plain, read, source_file, write_conll
 from voxkit.data.tagged_json import Mark, marked
 from voxkit.data.tagging import Entity, Sentence, entities, pieces, tags_of, to_bioes
 from voxkit.errors import Problems, UserError
@@ -42,6 +43,7 @@ def wrong(tmp_path: Path, name: str, text: str | bytes, tagged: bool = True) -> 
     sentences, total = read([path], problems, tagged)
     assert total == len(sentences) + len(problems.bad_ids)
     assert all(problem.what and problem.fix for problem in problems)
+    assert not any(hidden_character(problem.id) for problem in problems)
     assert all(problem.where.startswith(f"{path}") for problem in problems)
     return [(problem.where.removeprefix(f"{path}:"), problem.kind) for problem in problems]
 
@@ -186,6 +188,7 @@ def test_words_without_tags(tmp_path: Path) -> None:
         ("a\tO\nb\tB-\x96\n", [("2", "control character")]),
         ("a\tO\nb\ufeff\tO\n", [("2", "control character")]),
         ("a\tO\nb\x1cc\tO\n", [("2", "control character")]),
+        ("# id = a\x07\na\tO\n\n# group = \x1b[1m\nb\tO\n", [("2", "control character"), ("5", "control character")]),
         (b"a\tO\nM\xfcnchen\tO\n\n\xff\tO\n", [("2", "not UTF-8"), ("4", "not UTF-8")]),
         ("a\tO\n\nb\t_\n\nc\tO\nd\t_\n", [("3", "not tagged"), ("6", "not tagged")]),
     ],
@@ -210,7 +213,6 @@ def test_a_sentence_with_a_problem_is_left_out_alone(tmp_path: Path) -> None:
         ("a.jsonl", "\n", "holds no sentences"),
         ("a.txt", "This is a text.\nAnd another one.\n", "a.txt:1: no tag at the end of 'This is a text.'"),
         ("a.conll", "word\n\nword\n", "a.conll:1: no tag at the end of 'word'"),
-        ("a.json", '[{"text": "a"}]', "a.json:1: no tag at the end of"),
     ],
 )
 def test_files_that_are_something_else(tmp_path: Path, name: str, text: str, message: str) -> None:
@@ -291,8 +293,8 @@ def test_every_form_of_json_gives_the_same(tmp_path: Path, name: str, data: dict
     for tagged in (True, False):
         (sentence,) = good(tmp_path, name, "\n" + json.dumps(data), tagged)
         assert sentence.words == ("fly", "to", "New", "York", ".")
-        assert sentence.tags == ("O", "O", "B-city", "I-city", "O")
-        assert shown(sentence) == [("city", "New York")]
+        assert sentence.tags == (("O", "O", "B-city", "I-city", "O") if tagged else None)
+        assert shown(sentence) == ([("city", "New York")] if tagged else [])
         assert (sentence.id, sentence.where) == ("a:2", f"{tmp_path / name}:2")
 
 
@@ -369,11 +371,30 @@ def test_entities_keep_their_characters(text: str, edges: list[int], only_spaces
         ('{"tokens": ["a", "b"], "tags": ["O", "city"]}', "bad tag"),
         ('{"tokens": ["a", " "], "tags": ["O", "O"]}', "no word"),
         ('{"tokens": ["a", "b\\u0007"], "tags": ["O", "O"]}', "control character"),
+        ('{"id": "a\\u0007", "tokens": ["a"], "tags": ["O"]}', "control character"),
+        ('{"group": "a\\u001b", "text": "a", "entities": []}', "control character"),
+        ('{"recording_id": "r", "id": "a\\u0000", "text": "a", "custom": {"entities": []}}', "control character"),
     ],
 )
 def test_bad_json(tmp_path: Path, line: str, kind: str) -> None:
     fine = '{"text": "a b", "entities": []}\n'
     assert wrong(tmp_path, "a.jsonl", f"{fine}\n{line}\n{fine}") == [("3", kind)]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {"text": "pmnear L.A.", "entities": [[0, 2, "time"], [2, 6, "relation"]]},
+        {"text": "pmnear L.A.", "entities": [[0, 99, "time"]]},
+        {"text": "pmnear L.A.", "spans": "none"},
+        {"recording_id": "r", "text": "pmnear L.A.", "custom": {"entities": [[0, 2, "time"], [5]]}},
+        {"tokens": ["pmnear", "L.A", "."], "tags": ["O"]},
+        {"tokens": ["pmnear", "L.A", "."], "tags": ["O", "city", 3]},
+    ],
+)
+def test_where_no_tags_are_wanted_those_of_json_are_nothing(tmp_path: Path, data: dict[str, object]) -> None:
+    (sentence,) = good(tmp_path, "a.jsonl", json.dumps(data), tagged=False)
+    assert (sentence.words, sentence.tags) == (("pmnear", "L.A", "."), None)
 
 
 def test_all_bad_entities_are_told(tmp_path: Path) -> None:
@@ -429,7 +450,7 @@ def test_manifests(tmp_path: Path, name: str, as_folder: bool) -> None:
         assert [(s.id, s.words, s.group) for s in sentences] == [
             ("s1", ("fly", "to", "New", "York"), "travel"), ("s2", ("stop",), ""),
         ]  # fmt: skip
-        assert shown(sentences[0]) == [("city", "New York")]
+        assert shown(sentences[0]) == ([("city", "New York")] if tagged else [])
         assert sentences[0].where == f"{path}:1"
 
 
@@ -478,7 +499,60 @@ def test_a_manifest_without_texts(tmp_path: Path) -> None:
         ("notes.txt", '{"text": "play"}\n', False),
         ("notes.jsonl", "play\n", False),
         ("notes.txt", "\n", True),
+        ("notes.txt", "we drove from Berlin on I-95\n", True),
+        ("notes.txt", "mit der S-Bahn\n", True),
+        ("notes.txt", "mit der S-Bahn\n\nmit der U-Bahn\n", True),
+        ("notes.txt", "Blutgruppe O\nmit der S-Bahn\n", True),
+        ("notes.txt", "from O\nB-side\nO\nI-95\n", True),
+        ("notes.txt", "play O\n" * 10 + "this thing O\nthat B-x\n", True),
+        ("notes.txt", "play O\n" * 20 + "this thing O\nthat B-x\n", False),
+        ("notes.txt", "# id = 7\nplay NN O\nthis NN B-x\n\nplay NN O\n", False),
+        ("notes.txt", "[laughter] play this\n", True),
+        ("notes.txt", '["play"]\n', True),
     ],
 )
 def test_plain_text_is_told_from_the_others(tmp_path: Path, name: str, text: str, plain: bool) -> None:
     assert is_plain(put(tmp_path / name, text)) == plain
+
+
+@pytest.mark.parametrize("text", ['[{"text": "a"}]', "\ufeff[\n  {", "\n [ {\n"])
+@pytest.mark.parametrize("name", ["a.json", "a.txt.gz", "a.conll"])
+def test_json_arrays_are_refused(tmp_path: Path, name: str, text: str) -> None:
+    path = put(tmp_path / name, text)
+    with pytest.raises(UserError, match=r"a JSON array\nfix: .*jq -c"):
+        is_plain(path)
+    with pytest.raises(UserError, match="a JSON array"):
+        read([path], Problems(), True)
+
+
+# Files
+
+
+def test_pipes_are_refused(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.conll")
+    os.mkfifo(tmp_path / "pipe.jsonl")
+    for path in (tmp_path / "pipe.conll", tmp_path / "pipe.jsonl", Path("/dev/null")):
+        for use in (is_plain, source_file, lambda one: read([one], Problems(), True)):
+            with pytest.raises(UserError, match=r"not a regular file.*\nfix: write it to a file"):
+                use(path)
+
+
+def test_what_is_read_for_a_path(tmp_path: Path) -> None:
+    path = put(tmp_path / "supervisions.jsonl.gz", "{}\n")
+    assert source_file(tmp_path) == source_file(path) == path
+    assert source_file(tmp_path / "none.conll") == tmp_path / "none.conll"
+    path.unlink()
+    with pytest.raises(UserError, match="no such manifest"):
+        source_file(tmp_path)
+
+
+def test_names_of_files_need_not_be_text(tmp_path: Path) -> None:
+    paths = [tmp_path / os.fsdecode(b"M\xfc.conll"), tmp_path / os.fsdecode(b"M\xfc\x07.jsonl")]
+    put(paths[0], "a\tO\n\nb\n")
+    put(paths[1], '{"words": ["a"], "tags": ["O"]}\n{"text": 1}\n')
+    problems = Problems()
+    found, _ = read(paths, problems, True)
+    assert [one.id for one in found] == ["M\\udcfc:1", "M\\udcfc_:1"]
+    told = [one.where + one.id for one in found] + [one.where + one.id for one in problems]
+    assert "".join(told).encode()
+    assert len(problems) == 2

@@ -324,6 +324,15 @@ def test_pairing_makes_the_interval_narrow() -> None:
     assert together.high - together.low < 0.7 * (apart.high - apart.low)
 
 
+def test_hyphens_belong_to_labels() -> None:
+    found = report(("a/B--city b/I--city c/B-city- d/O", "B-city I-city B-city- I-city-"), ("a/B--", "B--"))
+    assert {label: scores[3:] for label, scores in found.by_type.items()} == {
+        "-": (1, 1, 1), "-city": (0, 0, 1), "city": (0, 1, 0), "city-": (0, 1, 1),
+    }  # fmt: skip
+    assert found.micro[3:] == (1, 3, 3)
+    assert found.micro.f1 == pytest.approx(100 / 3)
+
+
 def test_what_cannot_be_compared() -> None:
     with pytest.raises(UserError, match="no sentences to score"):
         EntityReport([], [])
@@ -331,6 +340,9 @@ def test_what_cannot_be_compared() -> None:
         EntityReport([sentence("a")], [["O", "O"]])
     with pytest.raises(ValueError, match="1: no tags"):
         EntityReport([Sentence.of("1", ["a"])], [["O"]])
+    for tag in ("city", "B-", "S-city", ""):
+        with pytest.raises(ValueError, match="no BIO tag"):
+            EntityReport([sentence("a")], [[tag]])
     with pytest.raises(ValueError, match="zip"):
         EntityReport([sentence("a")], [])
     with pytest.raises(UserError, match="not the same"):

@@ -66,6 +66,27 @@ def decoded(line: bytes, where: str, problems: Problems) -> str | None:
         return None
 
 
+def require_lasting(path: Path) -> Path:
+    """The path, which may be read again and again.
+
+    Raises:
+        UserError: it is a pipe or a device, such as `<(command)` of a shell, whose content is gone once it was read.
+    """
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        what = f"{path}: not a regular file, and it must be read more than once"
+        raise UserError(what, fix="write it to a file, and give that; or pipe it in where `-` is read")
+    return path
+
+
+def printable(text: object) -> str:
+    r"""With escapes in the place of what is no Unicode, such as in a file's name in another encoding.
+
+    >>> printable(Path("M\udcfcnchen"))
+    'M\\udcfcnchen'
+    """
+    return str(text).encode(errors="backslashreplace").decode()
+
+
 def stdin_descriptor(what: str = "text") -> int:
     """That of standard input.
 

@@ -25,7 +25,7 @@ from pathlib import Path
 
 from voxkit.data import tagged_json
 from voxkit.data.manifests import CUTS, SUPERVISIONS, manifest_files, read_lines, read_text
-from voxkit.data.pipe import decoded
+from voxkit.data.pipe import decoded, printable, require_lasting
 from voxkit.data.pronunciations import hidden_character
 from voxkit.data.supervisions import is_manifest, kind_of, supervisions
 from voxkit.data.tag_schemes import TAGS_READ, bio, is_tag
@@ -38,9 +38,11 @@ COLUMN_NAMES = (".conll", ".iob", ".bio")
 NO_TAG = "_"
 DOCUMENT = "-DOCSTART-"
 MANY = 1000  # lines that show what a file is
+FEW = 0.05  # of the lines of columns that may be broken, where nothing but spaces is between the columns
 
 _NAMED = re.compile(r"#\s*(id|sent_id|group)\s*=\s*(.*\S)\s*")
 _COMMENT = re.compile(r"#(?!\w)")  # else a hashtag
+_ARRAY = re.compile(rb"\s*\[\s*(?:\{.*)?", re.DOTALL)  # a line that only a JSON array has
 
 Line = tuple[int, str | None]  # its number, and its text; None if it is not UTF-8
 Mend = Callable[[str], str | None]  # makes another line of a line, or none
@@ -55,38 +57,44 @@ def read(
     Texts without words are passed over.
 
     Args:
-        tagged: every sentence must have tags; else they are taken where they are there, and no file may be `is_plain`.
+        tagged: every sentence must have tags; else those of JSON are left out of account, those of columns are taken
+            where they are there, and no file may be `is_plain`.
         only_spaces: divide texts at white space only. The words of columns and tokens stay as they are.
 
     Returns:
         The sentences, and how many items there were with the bad ones, for `Problems.settle`.
 
     Raises:
-        UserError: a file is missing or damaged, or (with `tagged`) holds no sentences, or no tags.
+        UserError: a file is missing or damaged, is no regular one, or (with `tagged`) holds no sentences, or no tags.
     """
     found: list[Sentence] = []
     total = 0
-    names = Counter[str]()
-    for path in map(Path, paths):
-        name = stem(path)
-        names[name] += 1
-        name += f"-{names[name]}" if names[name] > 1 else ""
-        if _is_json(path):
-            sentences, items = read_json(path, name, problems, tagged, only_spaces)
-        else:
-            sentences, items = read_conll(path, name, problems, tagged)
+    files = list(map(Path, paths))
+    for path, name in zip(files, own_stems(files), strict=True):
+        sentences, items = read_one(path, name, problems, tagged, only_spaces)
         if tagged and not items:
             raise UserError(f"{path}: holds no sentences", fix=FORM)
         found += sentences
         total += items
-    return _with_own_ids(found), total
+    return with_own_ids(found), total
+
+
+def read_one(path: Path, name: str, problems: Problems, tagged: bool, only_spaces: bool) -> tuple[list[Sentence], int]:
+    """The sentences of a file, whose ids others may have too.
+
+    Args:
+        name: of the file, for ids. The other arguments, the result and the errors are those of `read`.
+    """
+    if _is_json(path):
+        return read_json(path, name, problems, tagged, only_spaces)
+    return read_conll(path, name, problems, tagged)
 
 
 def is_plain(path: Path) -> bool:
     """Whether a file, of which no tags are wanted, is text with a sentence a line.
 
     Raises:
-        UserError: no such file, or a damaged one.
+        UserError: no such file, a damaged one, or none that is a regular one.
     """
     return not (_is_json(path) or _has_columns(path))
 
@@ -97,10 +105,34 @@ def stem(path: Path) -> str:
     >>> stem(Path("a/NER-de-dev.tsv.gz"))
     'NER-de-dev'
     """
-    return Path(path.name.removesuffix(".gz")).stem or path.resolve().name
+    name = printable(Path(path.name.removesuffix(".gz")).stem or path.resolve().name)
+    return "".join("_" if hidden_character(letter) else letter for letter in name)
 
 
-def _with_own_ids(sentences: Iterable[Sentence]) -> list[Sentence]:
+def own_stems(paths: Iterable[Path]) -> list[str]:
+    """The stem of each file; one that was there before gets a number.
+
+    >>> own_stems([Path("a/test.txt"), Path("b/test.txt")])
+    ['test', 'test-2']
+    """
+    times, names = Counter[str](), []
+    for name in map(stem, paths):
+        times[name] += 1
+        names.append(name + (f"-{times[name]}" if times[name] > 1 else ""))
+    return names
+
+
+def source_file(path: Path) -> Path:
+    """The file that is read for a path: itself, or the manifest in a folder.
+
+    Raises:
+        UserError: it is a pipe or a device, or a folder without a manifest.
+    """
+    return manifest_files(path, (CUTS, SUPERVISIONS))[0] if require_lasting(path).is_dir() else path
+
+
+def with_own_ids(sentences: Iterable[Sentence]) -> list[Sentence]:
+    """The sentences, no two with the same id: one that was there before gets a number."""
     times = Counter[str]()
     own = []
     for sentence in sentences:
@@ -114,9 +146,12 @@ def _with_own_ids(sentences: Iterable[Sentence]) -> list[Sentence]:
 
 
 def _is_json(path: Path) -> bool:
-    if is_manifest(path):
+    if is_manifest(require_lasting(path)):
         return True
-    return any(text.removeprefix(codecs.BOM_UTF8).lstrip().startswith(b"{") for _, text in islice(read_text(path), 1))
+    first = next((text.removeprefix(codecs.BOM_UTF8) for _, text in read_text(path)), b"")
+    if _ARRAY.fullmatch(first):
+        raise UserError(f"{path}: a JSON array", fix=f"write one object a line: jq -c '.[]' {path}")
+    return first.lstrip().startswith(b"{")
 
 
 def read_json(path: Path, name: str, problems: Problems, tagged: bool, only_spaces: bool) -> tuple[list[Sentence], int]:
@@ -131,6 +166,7 @@ def read_json(path: Path, name: str, problems: Problems, tagged: bool, only_spac
     for line in read_lines(manifest_files(path, (CUTS, SUPERVISIONS)) if is_manifest(path) else [path]):
         empty = False
         id = f"{name}:{line.where.rpartition(':')[2]}"
+        line = replace(line, where=printable(line.where))
         if line.data is not None and kind_of(line.data) is None:
             found.append(reader.annotated(line.data, id, line.where))
             continue
@@ -140,7 +176,7 @@ def read_json(path: Path, name: str, problems: Problems, tagged: bool, only_spac
         found += [reader.supervised(one, id, line.where) for one in given if one.get("text") is not None]
     if not empty and not found and len(problems) == before:
         fix = "give cuts with supervisions, or supervisions, that have texts"
-        problems.add("no texts", str(path), path.name, "no supervision in it has a text", fix)
+        problems.add("no texts", printable(path), name, "no supervision in it has a text", fix)
         broken = 1
     return [sentence for sentence in found if sentence is not None], len(found) + broken
 
@@ -252,22 +288,25 @@ def _of_rows(
     rows: Sequence[Line], layout: Layout, path: Path, id: str, group: str, problems: Problems, tagged: bool
 ) -> Sentence | None:
     """The sentence of some lines; None if anything is wrong with it, all of which is added to `problems`."""
-    words, tags, before = [], [], len(problems)
+    words, tags, before, name = [], [], len(problems), printable(path)
     for number, line in rows:
         if fault := _fault(line, layout):
-            problems.add(fault[0], f"{path}:{number}", id, *fault[1:])
+            problems.add(fault[0], f"{name}:{number}", id, *fault[1:])
             continue
         fields = layout.fields(line or "")
         words.append(fields[layout.word])
         tags.append(fields[layout.tag] if layout.tag is not None else NO_TAG)
-    where = f"{path}:{rows[0][0]}"
+    where = f"{name}:{rows[0][0]}"
+    if hidden := hidden_character(id + group):
+        what = f"its id or group holds the character U+{ord(hidden):04X}"
+        problems.add("control character", where, repr(id)[1:-1], what, "remove it")
     if len(problems) > before:
         return None
     if NO_TAG not in tags:
         return Sentence.of(id, words, bio(tags), where, group)
     if tagged or set(tags) != {NO_TAG}:
         number = rows[tags.index(NO_TAG)][0]
-        problems.add("not tagged", f"{path}:{number}", id, f"{words[tags.index(NO_TAG)]!r} has no tag", TAGS_READ)
+        problems.add("not tagged", f"{name}:{number}", id, f"{words[tags.index(NO_TAG)]!r} has no tag", TAGS_READ)
         return None
     return Sentence.of(id, words, None, where, group)
 
@@ -296,16 +335,18 @@ def _is_tag_or_none(text: str) -> bool:
 def _has_columns(path: Path) -> bool:
     """Whether a file that need not have tags is one of columns.
 
-    Texts may end in words like tags: lines of columns have tabs between them, or some of them a tag with a label.
+    Texts may end in words like tags, such as S-Bahn. Lines of columns have tabs between them; or they have as many
+    words each, a tag last, of which some have a label and some are `O`.
     """
     if path.name.lower().removesuffix(".gz").endswith(COLUMN_NAMES):
         return True
     blocks = list(_blocks(islice(read_text(path), MANY), None))
     layout = _layout(blocks)
-    if layout.tag is None:
-        return False
-    last = [layout.fields(line)[-1:] for block in blocks for _, line in block if line]
-    return layout.tabs or any(is_tag(tag) and tag != OUTSIDE for tags in last for tag in tags)
+    if layout.tag is None or layout.tabs:
+        return layout.tag is not None
+    rows = [layout.fields(line) for block in blocks for _, line in block if line and not _COMMENT.match(line)]
+    good = [row[-1] for row in rows if len(row) == layout.columns and is_tag(row[-1])]
+    return len(rows) - len(good) <= FEW * len(rows) and {OUTSIDE} < set(good)
 
 
 def write_conll(sentences: Iterable[Sentence], path: Path) -> None:

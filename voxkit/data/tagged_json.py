@@ -8,6 +8,7 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import Any, NamedTuple
 
+from voxkit.data.pipe import printable
 from voxkit.data.pronunciations import hidden_character
 from voxkit.data.tag_schemes import TAGS_READ, bio, is_tag
 from voxkit.data.tagging import Entity, Sentence, divided, pieces, tags_of
@@ -56,7 +57,7 @@ class Reader:
 
     Args:
         problems: gets what is wrong; an object with a problem gives no sentence.
-        tagged: objects without tags or entities are wrong.
+        tagged: objects without tags or entities are wrong; else these are left out of account.
         only_spaces: divide texts at white space only.
     """
 
@@ -75,6 +76,7 @@ class Reader:
         name, group = _line(data.get("id")) or id, _group(data)
         words, tags = _first(data, WORDS), _first(data, TAGS)
         try:
+            _require_clean((name, group))
             if words is not None and (tags is not None or "text" not in data):
                 return self._by_words(words, tags, name, where, group)
             if "text" not in data:
@@ -88,9 +90,10 @@ class Reader:
         """Of the text of a supervision, whose entities are in `custom["entities"]`; None as in `annotated`."""
         custom = supervision.get("custom")
         custom = custom if isinstance(custom, Mapping) else {}
-        name = _line(supervision.get("id")) or id
+        name, group = _line(supervision.get("id")) or id, _group(custom)
         try:
-            return self._by_places(supervision["text"], custom.get("entities"), name, where, _group(custom))
+            _require_clean((name, group))
+            return self._by_places(supervision["text"], custom.get("entities"), name, where, group)
         except _Faults as faults:
             self._tell(faults, name, where)
             return None
@@ -98,7 +101,7 @@ class Reader:
     def _by_places(self, text: object, given: object, id: str, where: str, group: str) -> Sentence | None:
         if not isinstance(text, str):
             raise _Faults(("bad text", f"its text is {type(text).__name__}", "write a string"))
-        if given is not None:
+        if self.tagged and given is not None:
             sentence = marked(id, text, _marks(given, text), where, group, self.only_spaces)
         elif self.tagged:
             raise _Faults(("not tagged", "a text without entities", f"{FORM}; [] if there are none"))
@@ -109,13 +112,15 @@ class Reader:
 
     def _by_words(self, given: object, tags: object, id: str, where: str, group: str) -> Sentence | None:
         words = [word.strip() for word in _strings(given, "tokens")]
-        if tags is not None:
+        if not self.tagged:
+            tags = None
+        elif tags is not None:
             tags = _strings(tags, "tags")
             if len(tags) != len(words):
                 raise _Faults(("bad tags", f"{len(tags)} tags of {len(words)} tokens", "write one tag for each token"))
             if strange := [tag for tag in tags if not is_tag(tag) or hidden_character(tag)]:
                 raise _Faults(("bad tag", f"the tag {strange[0]!r}", TAGS_READ))
-        elif self.tagged:
+        else:
             raise _Faults(("not tagged", "tokens without tags", TAG_FORM))
         if "" in words:
             raise _Faults(("no word", f"token {words.index('') + 1} is empty", "remove it, and its tag"))
@@ -123,6 +128,7 @@ class Reader:
         return Sentence.of(id, words, None if tags is None else bio(tags), where, group) if words else None
 
     def _tell(self, faults: _Faults, id: str, where: str) -> None:
+        id = repr(id)[1:-1] if hidden_character(id) else id
         for kind, what, fix in faults.found:
             self.problems.add(kind, where, id, what, fix)
 
@@ -207,4 +213,4 @@ def _line(value: object) -> str:
     """A name as one line; empty where it is none."""
     if not isinstance(value, str | int) or isinstance(value, bool):
         return ""
-    return " ".join(str(value).split()).encode(errors="backslashreplace").decode()
+    return printable(" ".join(str(value).split()))

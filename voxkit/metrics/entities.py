@@ -1,7 +1,8 @@
 """Entities scored: precision, recall and F1 by type, of entities seen and not seen in training, what is taken for what.
 
-An entity is right if its label and its words are. Entities, and precision, recall and F1 of them, are those of seqeval
-(Nakayama 2018) in its strict mode with the scheme IOB2: there an `I-` that goes on with nothing is no entity, where
+An entity is right if its label and its words are. Precision, recall and F1 are those of seqeval (Nakayama 2018), and so
+are entities: those of its strict mode with the scheme IOB2, but with labels as they are, also where these begin or end
+with a hyphen. There an `I-` that goes on with nothing is no entity, where
 conlleval (Tjong Kim Sang and Buchholz 2000) begins one. As seqeval has it, precision is 0 where nothing was found, and
 recall 0 where there is nothing to find. Where there is neither, measures are NaN here, `-` in tables and null in JSON.
 
@@ -13,6 +14,7 @@ counts once, however often it is there, and is right if it was found rightly at 
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,7 +24,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from voxkit.data.tagging import Entity, Sentence
+from voxkit.data.tagging import Entity, Sentence, entities
 from voxkit.errors import UserError
 from voxkit.metrics.calibration import Interval, quantiles
 from voxkit.metrics.entity_bootstrap import Ints, PartName, bootstrap, measured
@@ -30,6 +32,7 @@ from voxkit.metrics.entity_bootstrap import Ints, PartName, bootstrap, measured
 Measures = tuple[float, float, float]  # precision, recall, F1 [per cent]
 
 NAN = float("nan")
+_BIO = re.compile(r"O|[BI]-.+", re.DOTALL)
 _ABSENT = "-"  # in tables: no value, no label
 
 
@@ -358,11 +361,17 @@ def known_entities(sentences: Iterable[Sentence]) -> frozenset[tuple[str, str]]:
 
 
 def _strict(tags: Iterable[Sequence[str]]) -> list[frozenset[Entity]]:
-    """The entities in BIO tags of each sentence, as seqeval's strict mode has them."""
-    from seqeval.scheme import IOB2, Entities
+    """The entities in BIO tags of each sentence that begin with a `B-`.
 
-    read = Entities([list(some) for some in tags], IOB2).entities
-    return [frozenset(Entity(one.tag, one.start, one.end) for one in some) for some in read]
+    Raises:
+        ValueError: a tag that is not BIO.
+    """
+    found = []
+    for some in tags:
+        if strange := [tag for tag in some if not _BIO.fullmatch(tag)]:
+            raise ValueError(f"{strange[0]!r} is no BIO tag")
+        found.append(frozenset(entity for entity in entities(some) if some[entity.begin].startswith("B")))
+    return found
 
 
 def _seqeval(

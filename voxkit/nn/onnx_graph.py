@@ -236,7 +236,8 @@ def to_int8(
 
     Batch normalization is folded first. Convolutions and products with a weight get uint8 activations with ranges from
     `calibration` and int8 weights, the pair that onnxruntime's x86 kernels are fastest on; what they say of one example
-    does not depend on the others of its batch. LSTMs get the ranges of activations while they run. Biases are 32-bit.
+    does not depend on the others of its batch. LSTMs find the ranges of activations while they run, over the whole
+    batch: what they say of one example depends a little on the others. Biases are 32-bit.
 
     Float are what a product gives, such as scores; products of two activations and what else is in attention; and what
     is between convolutions unless it comes from nothing else. So are residual streams that are normalised for each

@@ -189,6 +189,35 @@ def test_columns_and_json_lines_are_read(model: Path, tmp_path: Path, capsys: py
     assert not problems
 
 
+def test_what_a_text_ends_in_is_no_tag(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = written(tmp_path / "a.txt", "play Yesterday on I-95\n")
+    assert unmarked(printed(capsys, model, text).removesuffix("\n"))[0] == "play Yesterday on I-95"
+
+
+def test_files_of_one_name_have_ids_of_their_own(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for folder in "ab":
+        (tmp_path / folder).mkdir()
+    texts = [written(tmp_path / folder / "x.txt", PLAYED) for folder in "ab"]
+    lines = [written(tmp_path / folder / "x.jsonl", json.dumps({"id": "one", "text": "play"})) for folder in "ab"]
+    shown = printed(capsys, model, *texts, *lines, format="jsonl")
+    assert [json.loads(line)["id"] for line in shown.splitlines()] == ["x:1", "x-2:1", "one", "one~2"]
+
+
+def test_a_line_break_in_a_text_is_a_space(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = written(tmp_path / "a.jsonl", json.dumps({"text": "play So\nWhat\r\nby\u2028Queen\n"}) + "\n")
+    assert printed(capsys, model, lines) == "play [So What](track) by [Queen](artist) \n"
+
+
+def test_pipes_in_the_place_of_files_are_refused(model: Path, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for out in (None, tmp_path / "out"):
+        with pytest.raises(UserError, match="not a regular file"):
+            apply.run(Request(model, (tmp_path / "pipe",)), out)
+    assert os.listdir(tmp_path) == ["pipe"]
+
+
 def test_confidences_limit_what_is_shown(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text = written(tmp_path / "a.txt", PLAYED + RAIN)
     rows = [line.split("\t") for line in printed(capsys, model, text, format="tsv").splitlines()]
@@ -277,9 +306,15 @@ def test_texts_give_a_file_that_is_made_once(
     assert "nothing to do" in capsys.readouterr().err
     with pytest.raises(UserError, match=r"least: 0\.0 -> 0\.5"):
         apply.run(Request(model, (text,), format, least=0.5), tmp_path / "out")
+    for inputs in ((text, text), (written(tmp_path / "b.txt", RAIN), text)):
+        with pytest.raises(UserError, match="inputs: "):
+            apply.run(Request(model, inputs, format), tmp_path / "out")
     written(text, RAIN)
     with pytest.raises(UserError, match="made with other settings"):
         apply.run(request, tmp_path / "out")
+    apply.run(Request(model, (text, tmp_path / "b.txt"), format), tmp_path / "two")
+    with pytest.raises(UserError, match="inputs: "):
+        apply.run(Request(model, (tmp_path / "b.txt", text), format), tmp_path / "two")
 
 
 def test_a_pipe_gives_a_file_too(model: Path, tmp_path: Path) -> None:
@@ -523,3 +558,22 @@ def test_word_times_need_the_words_of_the_text() -> None:
     for broken in (None, {}, {"word": items[:1]}, {"word": 5}, {"word": [5, 6]}, {"word": [["new", 1, "x"], items[1]]}):
         assert word_times({"text": "new york", "alignment": broken}) is None
     assert word_times({"text": "new york"}) is None
+
+
+@pytest.mark.parametrize(
+    "time",
+    ["[1e999, 1]", "[NaN, 1]", "[1, NaN]", "[1, -0.5]", f"[{'9' * 400}, 1]", f"[1, {'9' * 400}]", "[1e308, 1e308]"],
+)
+def test_times_that_are_none_are_not_written(
+    time: str, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    start, duration = time.strip("[]").split(", ")
+    line = json.dumps(
+        supervision("a", text="play Yesterday", alignment={"word": [["play", 0, 1], ["Yesterday", 7, 8]]})
+    )
+    source = manifest(tmp_path / "supervisions.jsonl", line.replace("7, 8", f"{start}, {duration}") + "\n")
+    apply.run(Request(model, (source,)), tmp_path / "out")
+    assert "have no times" in capsys.readouterr().err
+    (found,) = content(tmp_path / "out" / "supervisions.jsonl.gz")[0]["custom"]["entities"]
+    assert found["text"] == "Yesterday"
+    assert not {"start_time", "end_time"} & set(found)

@@ -1,5 +1,7 @@
 """`ner corrupt`: what is written, how much of it changed, and which options go together."""
 
+import gzip
+import json
 import os
 import subprocess
 import sys
@@ -187,6 +189,36 @@ def test_bad_sentences_are_told_or_left_out(test_set: Path, tmp_path: Path) -> N
     corrupt.run(Corruption((test_set,), max_bad=0.1), tmp_path / "out")
     assert len(sentences(tmp_path / "out" / "sentences.conll")) == len(small_ner.sentences())
     assert (tmp_path / "out" / "rejected.jsonl").exists()
+
+
+def test_the_result_belongs_to_its_inputs_in_their_order(test_set: Path, tmp_path: Path) -> None:
+    other = small_ner.columns(tmp_path / "other.conll", *small_ner.sentences()[:3])
+    corrupt.run(Corruption((test_set, other)), tmp_path / "out")
+    for inputs in ((other, test_set), (test_set, other, other)):
+        with pytest.raises(UserError, match="made with other settings\n  test: "):
+            corrupt.run(Corruption(inputs), tmp_path / "out")
+
+
+def test_a_folder_stands_for_the_manifest_in_it(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    line = {"id": "a", "recording_id": "r", "text": "play yesterday", "custom": {"entities": [[5, 14, "track"]]}}
+    (folder / "supervisions.jsonl.gz").write_bytes(gzip.compress(json.dumps(line).encode()))
+    corrupt.run(Corruption((folder,), known=(folder,), kind="names"), tmp_path / "out")
+    assert [one.id for one in sentences(tmp_path / "out" / "sentences.conll")] == ["a"]
+
+
+def test_pipes_in_the_place_of_files_are_refused(test_set: Path, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    pipe = tmp_path / "pipe"
+    for corruption in (
+        Corruption((pipe,)),
+        Corruption((test_set,), "names", known=(pipe,)),
+        Corruption((test_set,), "misheard", lexicon=pipe),
+        Corruption((test_set,), "misheard", confusions=pipe),
+    ):
+        with pytest.raises(UserError, match="not a regular file"):
+            corrupt.run(corruption, tmp_path / "out")
 
 
 def test_the_command(test_set: Path, tmp_path: Path) -> None:

@@ -133,6 +133,9 @@ def test_confusions_of_our_own_report(tmp_path: Path) -> None:
     [
         (f"{HEAD}3\tTO\tTWO\nx\tTO\tTWO\n", "confusions.tsv:3"),
         (f"{HEAD}3\tTO\n", "confusions.tsv:2"),
+        (f"{HEAD}0\tTO\tTWO\n1\tTO\tDO\n", "confusions.tsv:2"),
+        (f"{HEAD}{'9' * 400}\tTO\tTWO\n", "confusions.tsv:2"),
+        (f"{HEAD}{'9' * 5000}\tTO\tTWO\n", "confusions.tsv:2"),
         (f"{HEAD}3\tTO\tTWO\tTOO\n", "confusions.tsv:2"),
         (f"{HEAD}1\tTO\t\n\n1\tTO\tDO\n", "2 of"),
         (f"{HEAD}3\tTO\t-\n", "no word was taken"),

@@ -23,7 +23,7 @@ from voxkit.commands.ner.tagger import Tagged, Tagger
 from voxkit.commands.ner.task import NerTask, inputs
 from voxkit.commands.quantize import afterwards, eight, training
 from voxkit.commands.quantize.command import Quantize
-from voxkit.commands.quantize.source import Data, open_source, require_same_assets
+from voxkit.commands.quantize.source import Data, open_source, own_config, require_same_assets
 from voxkit.config import build
 from voxkit.data.lexicon import Lexicon
 from voxkit.data.tagging import Sentence
@@ -152,7 +152,7 @@ def test_what_pronounces_nothing_is_refused(data: Path, exp: Path, g2p: Path, tm
     def run(**given: Any) -> None:
         train(train=[data], out=tmp_path / "exp", units="phones", config=CONF, set_=SETS, **given)
 
-    with pytest.raises(UserError, match="a model of ner that pronounces nothing"):
+    with pytest.raises(UserError, match=f"^{exp}: a model of ner that pronounces nothing"):
         run(g2p=exp)
     with pytest.raises(UserError, match=r"nowhere: holds no trained model"):
         run(g2p=tmp_path / "nowhere")
@@ -194,9 +194,12 @@ def test_a_model_with_both_says_what_both_say(
     assert pronounce(["man", "bad"]) == {"man": ("m", "a", "n"), "bad": ("X", "Y")}
     (one,) = Tagger.load(tmp_path / "exp").tag([Sentence.of("s", ["name", "bad"])])
     without = shutil.copytree(tmp_path / "exp" / "bundle", tmp_path / "without")
-    (without / "assets" / LEXICON).unlink()
+    (without / "assets" / LEXICON).write_text("man\tm\n")
     (other,) = Tagger.load(without).tag([Sentence.of("s", ["name", "bad"])])
     assert one != other  # the model hears another word
+    (without / "assets" / LEXICON).unlink()
+    with pytest.raises(UserError, match=r"lexicon\.txt: missing"):
+        Tagger.load(without)
 
 
 class Counting:
@@ -253,11 +256,12 @@ def test_what_it_learnt_is_found(exp: Path, tmp_path: Path, capsys: pytest.Captu
     assert capsys.readouterr().out == "name [cab](name) and [man](name)\n12 ?\n"
 
 
-def test_a_bundle_without_its_model_of_g2p_hears_nothing(copy: Path) -> None:
-    """What the files in the bundle are for: without them the same weights say other things."""
-    before = Tagger.load(copy).tag(SENTENCES)
+def test_a_bundle_without_its_model_of_g2p_is_refused(copy: Path, data: Path) -> None:
     shutil.rmtree(copy / "assets" / G2P)
-    assert Tagger.load(copy).tag(SENTENCES) != before
+    with pytest.raises(UserError, match="g2p: missing, so the model cannot hear words"):
+        Tagger.load(copy)
+    with pytest.raises(UserError, match="g2p: missing, so the model cannot hear words"):
+        own_config(bundle.load(copy), data, data)
 
 
 def test_another_model_of_g2p_is_another_identity(exp: Path, copy: Path, other_g2p: Path) -> None:

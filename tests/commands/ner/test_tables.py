@@ -91,6 +91,56 @@ def test_tables_are_kept(tmp_path: Path) -> None:
     )
 
 
+GOOD = {"symbols": {"chars": [*SPECIAL, "a"]}, "tags": ["O", "B-x", "I-x"], "lower": True, "longest": 8}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"tags": ["O"]},
+        {"tags": ["O", "B-x"]},
+        {"tags": ["O", "B-x", "I-x", "B-x", "I-x"]},
+        {"tags": ["O", "B-x", "I-x", "E-x"]},
+        {"tags": ["O", "B-x", "I-x", "E-x", "S-x", "B-y", "I-y"]},
+        {"tags": ["B-x", "I-x", "O"]},
+        {"tags": ["O", "B-", "I-"]},
+        {"tags": ["O", "", "I-x"]},
+        {"tags": "OBI"},
+        {"symbols": {}},
+        {"symbols": {"chars": ["a", *SPECIAL]}},
+        {"symbols": {"chars": [*SPECIAL, "a", "a"]}},
+        {"symbols": {"chars": [*SPECIAL, ""]}},
+        {"symbols": {"chars": [*SPECIAL, 1]}},
+        {"symbols": {"letters": [*SPECIAL, "a"]}},
+        {"lower": 1},
+        {"longest": 3},
+        {"longest": 257},
+        {"longest": 1e400},
+        {"longest": "8"},
+    ],
+)
+def test_tables_that_are_no_tables_are_refused(tmp_path: Path, change: dict[str, object]) -> None:
+    path = tmp_path / "tables.json"
+    path.write_text(json.dumps(GOOD))
+    assert Tables.load(path, ["chars"]).tags == ("O", "B-x", "I-x")
+    path.write_text(json.dumps({**GOOD, **change}))
+    with pytest.raises(UserError, match=r"tables\.json: the tables cannot be read"):
+        Tables.load(path)
+
+
+def test_tables_of_other_units_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "tables.json"
+    path.write_text(json.dumps(GOOD))
+    with pytest.raises(UserError, match="tables of chars, and the model reads words, chars"):
+        Tables.load(path, ["words", "chars"])
+
+
+def test_words_that_look_like_special_ones_are_kept(tmp_path: Path) -> None:
+    found = Tables.learn([Sentence.of("1", ["<unk>", "x"], ["B-a", "O"])], build(Ner, None, []), {})
+    found.save(tmp_path / "tables.json")
+    assert Tables.load(tmp_path / "tables.json", ("words", "chars")).symbols == found.symbols
+
+
 @pytest.mark.parametrize("content", ["", "[]", "{}", json.dumps({"symbols": {"chars": ["a"]}, "tags": ["O"]})])
 def test_damaged_tables_are_refused(tmp_path: Path, content: str) -> None:
     (tmp_path / "tables.json").write_text(content)

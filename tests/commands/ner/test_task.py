@@ -1,5 +1,7 @@
 """Training: batches, the loss, and a model that learns."""
 
+import gzip
+import json
 from pathlib import Path
 
 import numpy as np
@@ -162,3 +164,22 @@ def test_bad_sentences_are_left_out_and_listed(train: Path, tmp_path: Path) -> N
     strict = build(Ner, data={"train": (str(tmp_path / "bad.conll"),)})
     with pytest.raises(DataError, match=r"bad\.conll:16"):
         sentences(strict.data.train, strict, tmp_path / "rejected.jsonl")
+
+
+def test_bad_sentences_that_share_an_id_are_counted(tmp_path: Path) -> None:
+    rows = "# id = same\none\n\n" * 9 + TRAIN
+    (tmp_path / "bad.conll").write_text(rows)
+    config = build(Ner, data={"train": (str(tmp_path / "bad.conll"),), "max_bad": 0.3})
+    with pytest.raises(DataError, match="9 of 12"):
+        sentences(config.data.train, config, tmp_path / "rejected.jsonl")
+
+
+def test_folders_of_manifests_are_known_by_their_content(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    line = (
+        '{"id": "1", "recording_id": "r", "start": 0, "duration": 1, "text": "to Bonn", "custom": {"entities": []}}\n'
+    )
+    (folder / "supervisions.jsonl.gz").write_bytes(gzip.compress(line.encode()))
+    (kept,) = identified(build(Ner, data={"train": (str(folder),)}).data).digests.values()
+    assert len(kept) == 64

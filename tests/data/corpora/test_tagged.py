@@ -210,6 +210,46 @@ def test_the_dev_part_of_snips(tmp_path: Path) -> None:
     assert sorted(told(again["dev"])) == sorted(told(parts["dev"]))
 
 
+@pytest.mark.parametrize("name", ["train.conll", "dev.conll", "test.conll"])
+@pytest.mark.parametrize("what", ["empty", "blank", "folder"])
+def test_a_part_of_columns_that_has_nothing_is_refused(tmp_path: Path, name: str, what: str) -> None:
+    for part in ("train", "dev", "test"):
+        put(tmp_path / f"{part}.conll", "a\tB-person\n")
+    put(tmp_path / name, "\n \n" if what == "blank" else "")
+    if what == "folder":
+        (tmp_path / name).unlink()
+        (tmp_path / name).mkdir()
+    with pytest.raises(UserError, match=rf"{name}: {'not a file' if what == 'folder' else 'holds no sentences'}"):
+        wnut17.read(tmp_path, Problems())
+
+
+@pytest.mark.parametrize("names", [("train.jsonl", "validate.jsonl"), ("A/train_A_full.json", "A/validate_A.json")])
+def test_a_part_of_snips_that_has_nothing_is_refused(tmp_path: Path, names: Sequence[str]) -> None:
+    query = '{"intent": "A", "data": [{"text": "a"}]}' if names[0] == "train.jsonl" else '{"A": [{"data": []}]}'
+    for empty in range(2):
+        for place, name in enumerate(names):
+            nothing = "" if names[0] == "train.jsonl" else '{"A": []}'
+            put(tmp_path / name, nothing if place == empty else query)
+        with pytest.raises(UserError, match=rf"{names[empty]}: holds no sentences"):
+            snips.read(tmp_path, Problems())
+
+
+def test_snips_that_are_no_text(tmp_path: Path) -> None:
+    lines = [
+        '{"intent": "A", "data": [{"text": "fine"}]}',
+        '{"intent": "A\\ud800", "data": [{"text": "a"}]}',
+        '{"intent": "A", "data": [{"text": "a", "entity": "x\\ud800"}]}',
+    ]
+    for name in ("train.jsonl", "validate.jsonl"):
+        put(tmp_path / name, "\n".join(lines))
+    problems = Problems()
+    parts = snips.read(tmp_path, problems)
+    assert [problem.kind for problem in problems] == 4 * ["control character"]
+    assert "".join(problem.id for problem in problems).encode()
+    tagged.write(parts, tmp_path, problems, max_bad=0.7)
+    assert (tmp_path / "rejected.jsonl").exists()
+
+
 def test_bad_snips(tmp_path: Path) -> None:
     lines = [
         '{"intent": "A", "data": [{"text": "fine"}]}',
@@ -232,7 +272,9 @@ def test_bad_snips(tmp_path: Path) -> None:
     assert len(parts["train"]) == 1
 
 
-@pytest.mark.parametrize("content", ["{", "[]", "{}", '{"A": [{}]}', '{"A": 3}', '{"A": [], "B": []}', '{"A": [3]}'])
+@pytest.mark.parametrize(
+    "content", ["{", 9999 * '{"a":', "[]", "{}", '{"A": [{}]}', '{"A": 3}', '{"A": [], "B": []}', '{"A": [3]}']
+)
 def test_bad_documents_of_snips(tmp_path: Path, content: str) -> None:
     for name, text in (("train_A_full.json", content), ("validate_A.json", '{"A": [{"data": [{"text": "fine"}]}]}')):
         put(tmp_path / "A" / name, text)

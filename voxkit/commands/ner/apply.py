@@ -8,6 +8,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,9 @@ from voxkit.commands.ner.tagger import Tagger
 from voxkit.commands.options import PARTS, parts, shard_out
 from voxkit.config import diff
 from voxkit.data.manifests import manifest_files, read_text
-from voxkit.data.pipe import STDIN, all_of_stdin, arriving, decoded, stdin_descriptor
+from voxkit.data.pipe import STDIN, all_of_stdin, arriving, decoded, printable, require_lasting, stdin_descriptor
 from voxkit.data.pronunciations import hidden_character
-from voxkit.data.tagged_files import is_plain, read, stem
+from voxkit.data.tagged_files import is_plain, own_stems, read_one, with_own_ids
 from voxkit.data.tagging import Sentence
 from voxkit.errors import DataError, Problems, UserError
 from voxkit.progress import say, track
@@ -64,35 +65,37 @@ class Request:
         return {"model": finder.tagger.identity(), "asr_text": self.asr_text, "least": self.least}
 
     def texts(self, finder: Finder, paths: Iterable[Path], stdin: bytes | None = None) -> list[list[Sentence]]:
-        """The sentences of each file.
+        """The sentences of each file; no two have the same id.
 
         Args:
             stdin: what came through the pipe, where `-` is among the paths.
 
         Raises:
             DataError: bad lines, every one with its number.
-            UserError: no such file, a damaged one, or one without sentences.
+            UserError: no such file, a damaged one, one that is no regular file, or one without sentences.
         """
         problems, total = Problems(), 0
         lists: list[list[Sentence]] = []
-        for path in paths:
+        files = [manifest_files(path, FILES)[0] if path.is_dir() else path for path in paths]
+        names = own_stems(Path("stdin") if path == STDIN else path for path in files)
+        for path, name in zip(files, names, strict=True):
             before = len(problems)
             if path == STDIN:
                 lines = enumerate(stdin.removesuffix(b"\n").split(b"\n") if stdin else (), start=1)
-                found = list(_numbered("stdin", lines, finder, problems))
+                found = list(_numbered("stdin", name, lines, finder, problems))
                 count = len(found)
             elif is_plain(path):
-                found = list(_numbered(str(path), read_text(path), finder, problems))
+                found = list(_numbered(printable(path), name, read_text(path), finder, problems))
                 count = len(found)
             else:
-                files = manifest_files(path, FILES) if path.is_dir() else (path,)
-                found, count = read(files, problems, tagged=False, only_spaces=finder.tagger.only_spaces)
+                found, count = read_one(path, name, problems, False, finder.tagger.only_spaces)
             if not found and len(problems) == before:
                 raise UserError(f"{path}: holds no sentences", fix=FORM)
             lists.append(found)
             total += count
         problems.settle(total)
-        return lists
+        own = iter(with_own_ids(one for some in lists for one in some))
+        return [list(islice(own, len(some))) for some in lists]
 
 
 def run(request: Request, out: Path | None = None, shard: str | None = None, merged: bool = False) -> None:
@@ -163,7 +166,7 @@ def _groups(request: Request, finder: Finder, problems: Problems) -> Iterator[Se
             descriptor = stdin_descriptor("text")
             if os.isatty(descriptor):
                 say("type sentences; Ctrl-D ends")
-            yield from _divided(arriving(descriptor, _parsed(finder), problems, FORM))
+            yield from _divided(arriving(descriptor, _parsed(finder, "stdin"), problems, FORM))
         else:
             yield from _tracked(next(lists), sys.stdout.isatty())
 
@@ -182,22 +185,27 @@ def _divided(groups: Iterable[Sequence[Sentence]]) -> Iterator[Sequence[Sentence
             yield group[start : start + AT_ONCE]
 
 
-def _numbered(name: str, lines: Iterable[tuple[int, bytes]], finder: Finder, problems: Problems) -> Iterator[Sentence]:
+def _numbered(
+    path: str, name: str, lines: Iterable[tuple[int, bytes]], finder: Finder, problems: Problems
+) -> Iterator[Sentence]:
     """The sentences of lines with their numbers; also empty ones of those that are missing in between."""
-    parse, last = _parsed(finder), 0
+    parse, last = _parsed(finder, name), 0
     for number, line in lines:
         for missing in range(last + 1, number):
-            yield parse(b"", f"{name}:{missing}", problems)
-        yield parse(line, f"{name}:{number}", problems)
+            yield parse(b"", f"{path}:{missing}", problems)
+        yield parse(line, f"{path}:{number}", problems)
         last = number
 
 
-def _parsed(finder: Finder) -> Callable[[bytes, str, Problems], Sentence]:
-    """What makes sentences of lines; one that cannot be read counts as empty, so that no line is lost."""
+def _parsed(finder: Finder, name: str) -> Callable[[bytes, str, Problems], Sentence]:
+    """What makes sentences of lines; one that cannot be read counts as empty, so that no line is lost.
+
+    Args:
+        name: of the file, for ids.
+    """
 
     def parse(line: bytes, where: str, problems: Problems) -> Sentence:
-        name, _, number = where.rpartition(":")
-        id = f"{stem(Path(name))}:{number}"
+        id = f"{name}:{where.rpartition(':')[2]}"
         sentence = finder.divided(id, decoded(line, where, problems) or "", where)
         if hidden := hidden_character("".join(sentence.words)):
             problems.add("control character", where, id, f"it holds the character U+{ord(hidden):04X}", "remove it")
@@ -214,7 +222,7 @@ def _write(request: Request, out: Path) -> None:
     format = request.format or INLINE
     write, ending = FORMATS[format]
     name = f"{RESULT}.{ending}"
-    inputs = dict(_digests(request.sources, stdin))
+    inputs = _digests(request.sources, stdin)
     spec = {**request.settings(finder), "format": format, "inputs": inputs}
     with output(out, "ner apply", spec, resumable=False) as folder:
         if not folder.done:
@@ -229,19 +237,21 @@ def _write(request: Request, out: Path) -> None:
     print(out / name)
 
 
-def _digests(paths: Iterable[Path], stdin: bytes | None) -> Iterator[tuple[str, str]]:
-    for path in paths:
-        if path == STDIN:
-            yield "-", hashlib.sha256(stdin or b"").hexdigest()
-        else:
-            yield str(path.resolve()), digest(path)
+def _digests(paths: Iterable[Path], stdin: bytes | None) -> list[dict[str, str]]:
+    """What the inputs are, in their order."""
+    return [
+        {"-": hashlib.sha256(stdin or b"").hexdigest()}
+        if path == STDIN
+        else {printable(path.resolve()): digest(require_lasting(path))}
+        for path in paths
+    ]
 
 
 def _annotate(request: Request, out: Path, shard: str | None, merged: bool) -> None:
     """Write manifests again with entities, or a part of them, or join the parts."""
     files = manifest_files(request.sources, FILES)
     finder, manifests = request.finder(), Manifests(files, shard)
-    spec = {**request.settings(finder), "inputs": dict(_digests(files, None))}
+    spec = {**request.settings(finder), "inputs": _digests(files, None)}
     folders = _parts_of(out, spec) if merged else []
     more = {"shard": shard, **({"merged": len(folders)} if merged else {})}
     target = shard_out(out, shard)

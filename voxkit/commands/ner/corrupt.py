@@ -12,6 +12,7 @@ from voxkit.commands.ner.material import digests, tagged
 from voxkit.commands.ner.misheard import Confusions, Neighbours, misheard
 from voxkit.commands.ner.typos import typos
 from voxkit.data.lexicon import VOWEL_DIGIT, Lexicon
+from voxkit.data.pipe import require_lasting
 from voxkit.data.tagged_files import write_conll
 from voxkit.data.tagging import Sentence
 from voxkit.errors import UserError
@@ -65,7 +66,7 @@ class Corruption:
             "kind": self.kind,
             "share": None if self.kind == "names" else self.share,
             "seed": self.seed,
-            **{name: None if path is None else digest(path) for name, path in files.items()},
+            **{name: None if path is None else digest(require_lasting(path)) for name, path in files.items()},
             "g2p": None if self.g2p is None else _identity(self.g2p),
             "labels": sorted(self.labels),
             "asr_text": self.asr_text,

@@ -32,8 +32,7 @@ def run(model: Path, out: Path) -> None:
             facts = {
                 "system": "ner",
                 "model": weights,
-                "tags": json.dumps(tables.tags, ensure_ascii=False),
-                "symbols": json.dumps(tables.symbols, ensure_ascii=False),
+                **tables.facts(),
                 "config": json.dumps(loaded.config),
             }
             file = onnx_bundle.write(loaded, graph(loaded.model), facts, place.work, None)

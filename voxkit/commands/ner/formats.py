@@ -12,6 +12,7 @@ from voxkit.data.tagged_files import conll_lines
 INLINE = "inline"  # where no other is asked for
 ENTITIES = "entities"  # the field of a JSON object, or among the custom ones of a supervision
 
+_BREAK = re.compile(r"\r\n|[\n\v\f\r\x1c-\x1e\x85\u2028\u2029]")  # where a text would go on in another line
 _SPECIAL = re.compile(r"[\\\[\]]")
 _SPECIAL_IN_LABEL = re.compile(r"[\\()]")
 
@@ -19,7 +20,8 @@ _SPECIAL_IN_LABEL = re.compile(r"[\\()]")
 def inline(answer: Answer) -> str:
     r"""The text as it is with its entities marked: `play [yesterday](track)`.
 
-    A backslash is set before the brackets and backslashes of the text itself, and before parentheses in labels.
+    A backslash is set before the brackets and backslashes of the text itself, and before parentheses in labels. A line
+    break is a space, so that a text is a line.
     """
     text, place, pieces = answer.sentence.text, 0, []
     for found in answer.found():
@@ -30,7 +32,7 @@ def inline(answer: Answer) -> str:
 
 
 def _escaped(text: str) -> str:
-    return _SPECIAL.sub(r"\\\g<0>", text)
+    return _SPECIAL.sub(r"\\\g<0>", _BREAK.sub(" ", text))
 
 
 def tsv(answer: Answer) -> str:

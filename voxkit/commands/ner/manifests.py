@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,6 +15,7 @@ from typing import Any
 from voxkit.commands.ner.formats import ENTITIES
 from voxkit.commands.ner.results import AT_ONCE, Finder, Found
 from voxkit.data.manifests import CUTS, SUPERVISIONS, parse_line, parse_shard, read_text, write_cuts
+from voxkit.data.pipe import require_lasting
 from voxkit.data.supervisions import is_manifest, kind_of, supervisions
 from voxkit.data.tagging import Sentence
 from voxkit.decode.folder import HYPOTHESES
@@ -31,9 +33,9 @@ def is_lhotse(path: Path) -> bool:
     """Whether a path is a manifest of cuts or supervisions, by its first line; or a folder, which should hold one.
 
     Raises:
-        UserError: it cannot be read.
+        UserError: it cannot be read, or not again: a pipe.
     """
-    if path.is_dir() or not is_manifest(path):
+    if require_lasting(path).is_dir() or not is_manifest(path):
         return path.is_dir()
     first = next(read_text(path), None)
     data = parse_line(str(path), first[1]).data if first else None
@@ -157,7 +159,7 @@ class _Notes:
         if self.timeless:
             say(
                 f"notice: the entities of {self.timeless} supervisions have no times: there is no alignment "
-                f'"{WORD}" with the words of the text'
+                f'"{WORD}" with the words of the text and their times'
             )
 
 
@@ -180,7 +182,7 @@ def word_times(supervision: Mapping[str, Any]) -> list[tuple[float, float]] | No
     The times are not moved: 0 is what it is for the alignment, see `Manifests.write`.
 
     Returns:
-        None where it has no alignment "word" of these words.
+        None where it has no alignment "word" of these words, or one with a time that is none.
     """
     try:
         items = [
@@ -189,9 +191,10 @@ def word_times(supervision: Mapping[str, Any]) -> list[tuple[float, float]] | No
         ]
         if [symbol for symbol, _, _ in items] != supervision["text"].split():
             return None
-        return [(float(start), round(float(start) + float(duration), 6)) for _, start, duration in items]
-    except (KeyError, TypeError, ValueError):
+        times = [(float(start), round(float(start) + float(duration), 6)) for _, start, duration in items]
+    except (KeyError, OverflowError, TypeError, ValueError):
         return None
+    return times if all(begin <= end and math.isfinite(end - begin) for begin, end in times) else None
 
 
 def _between(found: Found, text: str, times: Sequence[tuple[float, float]] | None) -> dict[str, float]:

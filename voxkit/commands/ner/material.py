@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-from voxkit.data.tagged_files import read
+from voxkit.data.pipe import printable
+from voxkit.data.tagged_files import read, source_file
 from voxkit.data.tagging import Sentence, spoken
 from voxkit.errors import Problems, UserError
 from voxkit.progress import say
@@ -31,7 +32,7 @@ def tagged(
     """
     problems = Problems()
     found, total = read(paths, problems, tagged=True, only_spaces=only_spaces)
-    problems.settle(total, max_bad, rejected)
+    problems.settle(total, max_bad, rejected, count=total - len(found))
     kept = [one for one in (map(spoken, found) if asr_text else found) if one.words]
     names = ", ".join(map(str, paths))
     if not kept and found:
@@ -51,6 +52,10 @@ def tell_strange(sentences: Sequence[Sentence], labels: Sequence[str]) -> None:
         say(f"note: the model has not learnt {names}; their entities count as missed")
 
 
-def digests(paths: Sequence[Path]) -> Mapping[str, str]:
-    """What files are, for the spec of an output folder."""
-    return {str(path.resolve()): digest(path) for path in paths}
+def digests(paths: Sequence[Path]) -> list[dict[str, str]]:
+    """What files are, in their order, for the spec of an output folder; of a folder, the manifest in it.
+
+    Raises:
+        UserError: one cannot be read, or not again: a pipe.
+    """
+    return [{printable(file.resolve()): digest(file)} for file in map(source_file, paths)]

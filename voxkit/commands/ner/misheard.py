@@ -28,6 +28,7 @@ Hashes = NDArray[np.uint64]
 FARTHEST = 2  # phone edits up to which words sound alike
 UNHEARD = 0.1  # what a word that is not in the text weighs, as if it were there that often
 
+_DIGITS = 15  # of a count, at most
 _BASE = np.uint64(0x9E3779B97F4A7C15)  # odd, so that no information is lost modulo 2 ** 64
 
 
@@ -123,8 +124,8 @@ class Confusions:
         problems = Problems()
         for number, line in enumerate(lines, start=2):
             times, said, heard = [*line.split("\t"), "", "", ""][:3]
-            if line.count("\t") != 2 or not times.isdecimal() or not said or not heard:
-                what, fix = f"{line!r} is no line of confusions", "write count<TAB>reference<TAB>recognised"
+            if line.count("\t") != 2 or not _is_count(times) or not said or not heard:
+                what, fix = f"{line!r:.80} is no line of confusions", "write count<TAB>reference<TAB>recognised"
                 problems.add("broken line", f"{file}:{number}", f"{file}:{number}", what, fix)
             elif "-" not in (said, heard):
                 counts[said, heard] += int(times)
@@ -134,6 +135,11 @@ class Confusions:
                 f"{file}: no word was taken for another", fix="give the folder of a voxkit decode with errors"
             )
         return cls(counts)
+
+
+def _is_count(text: str) -> bool:
+    """Whether a text is a number from 1 on that a recogniser may have counted to."""
+    return text.isdecimal() and len(text) <= _DIGITS and int(text) > 0
 
 
 class Neighbours:

@@ -87,7 +87,8 @@ class NerModel(nn.Module):
 
 def from_bundle(config: Mapping[str, Any], assets: Path) -> NerModel:
     """An untrained model of the bundle's shape."""
-    return NerModel(from_mapping(Ner, config, "the bundle's config"), Tables.load(assets / FILE))
+    ours = from_mapping(Ner, config, "the bundle's config")
+    return NerModel(ours, Tables.load(assets / FILE, ours.units))
 
 
 def graph(model: NerModel) -> Graph:

@@ -37,19 +37,19 @@ class Pronouncer:
         self._said: dict[str, tuple[str, ...]] = {}
         self._model: Any = None
         if g2p is not None:
-            loaded = bundle.load(g2p)
-            if not hasattr(loaded.model, "pronounce"):
-                raise UserError(
-                    f"{g2p}: a model of {loaded.system} that pronounces nothing", fix="give a bundle of voxkit g2p"
-                )
-            self._model = loaded.model
-            known = loaded.model.tables.languages
+            self._model = _speaking(g2p)
+            known = self._model.tables.languages
             if language and language not in known:
                 say(f"note: {g2p} has not learnt {language!r}; it knows {', '.join(filter(None, known))}")
 
     @classmethod
     def of_assets(cls, assets: Path, config: PhoneConfig) -> Pronouncer:
-        """What a bundle of ours brought."""
+        """What a bundle of ours brought.
+
+        Raises:
+            UserError: it lacks what its config names, or that is damaged.
+        """
+        _require_all(config, assets)
         lexicon, g2p = assets / LEXICON, assets / G2P
         return cls(Lexicon.read(lexicon) if lexicon.exists() else None, g2p if g2p.is_dir() else None, config.language)
 
@@ -75,7 +75,12 @@ def identified(config: PhoneConfig) -> PhoneConfig:
 
 
 def with_assets(config: PhoneConfig, folder: Path) -> PhoneConfig:
-    """With the pronunciations that are among a bundle's assets, wherever they came from."""
+    """With the pronunciations that are among a bundle's assets, wherever they came from.
+
+    Raises:
+        UserError: it lacks what its config names.
+    """
+    _require_all(config, folder)
     own = {"lexicon": folder / LEXICON, "g2p": folder / G2P}
     return config.model_copy(update={name: str(path) for name, path in own.items() if path.exists()})
 
@@ -94,9 +99,32 @@ def assets(config: PhoneConfig, folder: Path) -> Mapping[str, Path]:
         lines = (f"{word}\t1.0\t{' '.join(phones)}\n" for word, phones in _best(lexicon))
         found[LEXICON].write_text("".join(lines), encoding="utf-8")
     if config.g2p is not None:
+        _speaking(Path(config.g2p))  # told by the name that it was given by
         found[G2P] = folder / G2P
         shutil.copytree(bundle.locate(Path(config.g2p)), found[G2P])
     return found
+
+
+def _speaking(path: Path) -> Any:
+    """The model of a bundle of g2p.
+
+    Raises:
+        UserError: none there, or one that pronounces nothing.
+    """
+    loaded = bundle.load(path)
+    if not hasattr(loaded.model, "pronounce"):
+        raise UserError(
+            f"{path}: a model of {loaded.system} that pronounces nothing", fix="give a bundle of voxkit g2p"
+        )
+    return loaded.model
+
+
+def _require_all(config: PhoneConfig, folder: Path) -> None:
+    """Raise a UserError if a bundle's assets lack a lexicon or a model of g2p that its config names."""
+    named = {LEXICON: config.lexicon, G2P: config.g2p}
+    lost = [str(folder / name) for name, source in named.items() if source is not None and not (folder / name).exists()]
+    if lost:
+        raise UserError(f"{', '.join(lost)}: missing, so the model cannot hear words", fix="copy the model again")
 
 
 def _best(lexicon: Lexicon) -> Iterable[tuple[str, tuple[str, ...]]]:

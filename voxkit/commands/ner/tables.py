@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,7 @@ from voxkit.errors import UserError
 PAD, UNKNOWN = 0, 1
 SPECIAL = ("<pad>", "<unk>")
 FILE = "tables.json"
+LONGEST = 256  # symbols of a word at most, as `subwords.longest` has it, and 4 at least
 
 Pronunciations = Mapping[str, Sequence[str]]
 Numbers = NDArray[np.int64]
@@ -151,22 +152,80 @@ class Tables:
         content = {"symbols": self.symbols, "tags": self.tags, "lower": self.lower, "longest": self.longest}
         path.write_text(json.dumps(content, ensure_ascii=False) + "\n", encoding="utf-8")
 
+    def facts(self) -> dict[str, str]:
+        """What an exported graph says of its numbers: `tags` and `symbols`, as JSON."""
+        return {
+            "tags": json.dumps(self.tags, ensure_ascii=False),
+            "symbols": json.dumps(self.symbols, ensure_ascii=False),
+        }
+
+    def require_facts(self, facts: Mapping[str, str], path: Path) -> None:
+        """Raise a UserError if a graph says other things of its numbers than these tables, read from `path`, do."""
+        for name, mine in self.facts().items():
+            if name in facts and facts[name] != mine:
+                raise UserError(
+                    f"{path}: are the tables of another model: its graph has other {name}",
+                    fix="copy or export it again",
+                )
+
     @classmethod
-    def load(cls, path: Path) -> Tables:
+    def load(cls, path: Path, units: Sequence[Unit] | None = None) -> Tables:
         """Read what `save` wrote.
 
+        Args:
+            units: those of the model, which its tables must have; any if not given.
+
         Raises:
-            UserError: missing or damaged.
+            UserError: missing or damaged, or not for these units.
         """
         try:
             found: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-            symbols = {unit: tuple(map(str, names)) for unit, names in found["symbols"].items()}
-            tags = tuple(map(str, found["tags"]))
-            if tags[0] != OUTSIDE or any(names[:2] != SPECIAL for names in symbols.values()):
+            symbols = {_unit(unit): _names(names) for unit, names in found["symbols"].items()}
+            if any(names[:2] != SPECIAL for names in symbols.values()) or not symbols:
                 raise ValueError("symbols are missing")
-            return cls(symbols, tags, bool(found["lower"]), int(found["longest"]))
-        except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
+            if any(len(set(names[2:])) < len(names) - 2 for names in symbols.values()):
+                raise ValueError("a symbol is there twice")
+            lower, longest = found["lower"], found["longest"]
+            if not isinstance(lower, bool) or type(longest) is not int or not 4 <= longest <= LONGEST:
+                raise ValueError("`lower` or `longest` is wrong")
+            tables = cls(symbols, _whole(_names(found["tags"])), lower, longest)
+        except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError) as error:
             raise UserError(f"{path}: the tables cannot be read: {error}", fix="copy or train it again") from error
+        if units is not None and tuple(symbols) != tuple(units):
+            raise UserError(
+                f"{path}: tables of {', '.join(symbols)}, and the model reads {', '.join(units)}",
+                fix="copy or train it again",
+            )
+        return tables
+
+
+def _unit(name: str) -> Unit:
+    for unit in get_args(Unit):
+        if unit == name:
+            return unit
+    raise ValueError(f"{name!r} is no unit")
+
+
+def _names(found: Any) -> tuple[str, ...]:
+    if not isinstance(found, list) or not all(isinstance(name, str) and name for name in found):
+        raise ValueError("a name is empty or no text")
+    return tuple(found)
+
+
+def _whole(tags: tuple[str, ...]) -> tuple[str, ...]:
+    """The tags, if they are `O` and for each label all of BIO or all of BIOES.
+
+    Raises:
+        ValueError: they are not.
+    """
+    kinds: dict[str, list[str]] = {}
+    for tag in tags[1:]:
+        kind, _, label = tag.partition("-")
+        kinds.setdefault(label, []).append(kind)
+    of_a_label = {"".join(sorted(some)) for some in kinds.values()}
+    if tags[:1] != (OUTSIDE,) or "" in kinds or of_a_label not in ({"BI"}, {"BEIS"}):
+        raise ValueError("the tags are not those of BIO or BIOES")
+    return tags
 
 
 def _ranked(counts: Counter[str]) -> list[tuple[str, int]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from voxkit import bundle
+from voxkit.bundle import Bundle
 from voxkit.commands.ner.command import Ner
 from voxkit.commands.ner.crf import Scores
 from voxkit.commands.ner.decoding import Chain, Doubles
@@ -22,6 +23,7 @@ from voxkit.config import from_mapping
 from voxkit.data.batching import plan
 from voxkit.data.tagging import Entity, Sentence, spoken
 from voxkit.errors import UserError
+from voxkit.onnx_model import OnnxModel
 from voxkit.rundir import digest
 
 WORDS_AT_ONCE = 2000  # of sentences that are tagged together, padding included
@@ -55,7 +57,7 @@ class Tagger:
     ) -> None:
         self.model, self.tables, self.config, self.path = model, tables, config, path
         self.asr, self.only_spaces = config.text.asr, config.text.only_spaces
-        self._pronounce = pronounce
+        self.pronounce = pronounce
         self._chain: Chain | None = None
         self._places: dict[str, int] = {}
         self._vectors = torch.empty(0, 0)
@@ -71,9 +73,27 @@ class Tagger:
         loaded = bundle.load(path)
         if loaded.system != "ner":
             raise UserError(f"{path}: a model of {loaded.system}, not of ner", fix="give a folder of ner train")
+        return cls.of_bundle(loaded)
+
+    @classmethod
+    def of_bundle(cls, loaded: Bundle) -> Tagger:
+        """From a bundle of ner, with all that it brought.
+
+        Raises:
+            UserError: assets that are missing, damaged, or those of another model.
+        """
         config = from_mapping(Ner, loaded.config, f"{loaded.path}: config")
+        tables = Tables.load(loaded.assets / FILE, config.units)
+        if isinstance(loaded.model, OnnxModel):
+            tables.require_facts(loaded.model.facts, loaded.assets / FILE)
         pronounce = Pronouncer.of_assets(loaded.assets, config.phones) if "phones" in config.units else None
-        return cls(loaded.model, Tables.load(loaded.assets / FILE), config, pronounce, loaded.path)
+        return cls(loaded.model, tables, config, pronounce, loaded.path)
+
+    def inputs(self, rows: Sequence[Sequence[str]]) -> tuple[Tensor, ...]:
+        """What `NerModel.forward` takes for sentences of some words each, which are `prepared`."""
+        words = list(dict.fromkeys(word for row in rows for word in row))
+        places = _placed(rows, {word: number for number, word in enumerate(words)})
+        return (torch.tensor([len(row) for row in rows]), places, *self._parts(words))
 
     def identity(self) -> str:
         """Of the model, by all files of its bundle."""
@@ -111,15 +131,10 @@ class Tagger:
 
     def _scores(self, rows: Sequence[Sequence[str]]) -> Scores:
         """What the model says of sentences' words, (B, T, C) and the CRF's."""
-        lengths = torch.tensor([len(row) for row in rows])
-        words = list(dict.fromkeys(word for row in rows for word in row))
-        known = self._known(words) if isinstance(self.model, NerModel) else {w: n for n, w in enumerate(words)}
-        places = torch.zeros(len(rows), int(lengths.max()), dtype=torch.int64)
-        for number, row in enumerate(rows):
-            places[number, : len(row)] = torch.tensor([known[word] for word in row])
         if not isinstance(self.model, NerModel):
-            return Scores(*self.model(lengths, places, *self._parts(words)))
-        device = self._vectors.device
+            return Scores(*self.model(*self.inputs(rows)))
+        places = _placed(rows, self._known(list(dict.fromkeys(word for row in rows for word in row))))
+        lengths, device = torch.tensor([len(row) for row in rows]), self._vectors.device
         emissions = self.model.emissions(self._vectors[places.to(device)], lengths.to(device))
         return Scores(emissions, *self.model.crf())
 
@@ -142,7 +157,7 @@ class Tagger:
 
     def _parts(self, words: Sequence[str]) -> list[Tensor]:
         """Distinct words as `NerModel.vectors` takes them."""
-        said = self._pronounce(words) if self._pronounce is not None else {}
+        said = self.pronounce(words) if self.pronounce is not None else {}
         phones = [said.get(word, ()) for word in words]
         parts: list[Tensor] = []
         for unit in self.tables.symbols:
@@ -151,3 +166,11 @@ class Tagger:
             else:
                 parts += map(torch.from_numpy, self.tables.padded(unit, words, phones))
         return parts
+
+
+def _placed(rows: Sequence[Sequence[str]], known: Mapping[str, int]) -> Tensor:
+    """Sentences of at least one word as the places of their words (B, T)."""
+    places = torch.zeros(len(rows), max(map(len, rows)), dtype=torch.int64)
+    for number, row in enumerate(rows):
+        places[number, : len(row)] = torch.tensor([known[word] for word in row])
+    return places

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from voxkit.bundle import Bundle
 from voxkit.commands.ner import pronouncing
 from voxkit.commands.ner.command import DataConfig, Ner
 from voxkit.commands.ner.crf import Scores, negative_log_likelihood
@@ -20,6 +21,7 @@ from voxkit.commands.ner.pronouncing import Pronouncer, assets
 from voxkit.commands.ner.tables import FILE, UNKNOWN, Numbers, Tables
 from voxkit.commands.ner.tagger import Tagger
 from voxkit.data.batching import plan, worst
+from voxkit.data.tagged_files import source_file
 from voxkit.data.tagging import Sentence, tags_of
 from voxkit.errors import UserError
 from voxkit.metrics.entities import EntityReport
@@ -33,11 +35,14 @@ SCORED = 500  # training sentences that are scored where there is no dev set
 
 def identified(data: DataConfig) -> DataConfig:
     """With digests of the inputs, so that a run is not resumed on others under the same names."""
-    return data.model_copy(update={"digests": {file: digest(Path(file)) for file in (*data.train, *data.dev)}})
+    files = {file: digest(source_file(Path(file))) for file in (*data.train, *data.dev)}
+    return data.model_copy(update={"digests": files})
 
 
 def with_assets(config: Ner, folder: Path) -> Ner:
     """For more training of a model whose assets are in `folder`: with the pronunciations that it has."""
+    if "phones" not in config.units:
+        return config
     return config.model_copy(update={"phones": pronouncing.with_assets(config.phones, folder)})
 
 
@@ -137,12 +142,6 @@ class NerTask:
         """The epoch's batches."""
         return TrainBatches(self, epoch)
 
-    def calibration(self) -> Iterator[tuple[Tensor, ...]]:
-        """What the model is called with when it is used: the batches, with no word hidden."""
-        batches = TrainBatches(self, 0, hide=False)
-        for number in range(len(batches)):
-            yield inputs(batches[number])
-
     def loss(self, model: nn.Module, batch: Batch) -> Loss:
         """The sum of negative log likelihoods, per word."""
         found: Scores = model(*inputs(batch))
@@ -150,13 +149,7 @@ class NerTask:
 
     def score(self, model: nn.Module) -> Score:
         """F1 on the dev sentences (on some training sentences if there are none)."""
-        tagger = Tagger(model, self.tables, self.config, self.pronounce)
-        found = [
-            tags_of(one.entities, len(sentence.words))
-            for one, sentence in zip(tagger.tag(self.dev, confidence=False), self.dev, strict=True)
-        ]
-        report = EntityReport(self.dev, found, replications=0)
-        return Score(100 - report.micro.f1, "100-F1", report.lines(self.scored)[:1], {"f1": report.micro.f1})
+        return _scored(Tagger(model, self.tables, self.config, self.pronounce), self.dev, self.scored)
 
 
 def make(config: Ner, folder: Path) -> NerTask:
@@ -164,11 +157,59 @@ def make(config: Ner, folder: Path) -> NerTask:
     return NerTask(config, folder)
 
 
-class TrainBatches:
-    """The batches of one epoch; rare words are unknown now and then if they are to be hidden."""
+class InUse:
+    """A trained model with sentences: what they are to it is told by its own tables, whatever labels they have.
 
-    def __init__(self, task: NerTask, epoch: int, hide: bool = True) -> None:
-        self.task, self.hide = task, hide
+    Args:
+        loaded: a bundle of ner.
+        files: tagged sentences.
+        folder: an existing folder for the list of sentences that are left out.
+
+    Raises:
+        UserError, DataError: files that are missing or damaged, or assets of the bundle that are.
+    """
+
+    def __init__(self, loaded: Bundle, files: Path, folder: Path) -> None:
+        self.tagger = Tagger.of_bundle(loaded)
+        self.sentences = sentences([str(files)], self.tagger.config, folder / "rejected.jsonl")
+
+    def calibration(self) -> Iterator[tuple[Tensor, ...]]:
+        """What the model is called with for the sentences, which are mixed."""
+        batch = self.tagger.config.batch
+        sizes = np.array([len(sentence.words) for sentence in self.sentences])
+        for some in plan(sizes, max(batch.words, int(sizes.max())), seed=0, epoch=0, buckets=batch.buckets):
+            yield self.tagger.inputs([self.sentences[place].words for place in some])
+
+    def score(self, model: nn.Module) -> Score:
+        """F1 of a model with the same tables: the bundle's own, or what was made of it."""
+        tagger = self.tagger
+        tell_strange(self.sentences, tagger.tables.labels)
+        return _scored(Tagger(model, tagger.tables, tagger.config, tagger.pronounce), self.sentences, "dev")
+
+    def facts(self) -> dict[str, str]:
+        """What a graph of the model says of its numbers."""
+        return self.tagger.tables.facts()
+
+
+def in_use(loaded: Bundle, files: Path, folder: Path) -> InUse:
+    """What a trained model is calibrated and scored with; see `InUse`."""
+    return InUse(loaded, files, folder)
+
+
+def _scored(tagger: Tagger, dev: Sequence[Sentence], name: str) -> Score:
+    found = [
+        tags_of(one.entities, len(sentence.words))
+        for one, sentence in zip(tagger.tag(dev, confidence=False), dev, strict=True)
+    ]
+    report = EntityReport(dev, found, replications=0)
+    return Score(100 - report.micro.f1, "100-F1", report.lines(name)[:1], {"f1": report.micro.f1})
+
+
+class TrainBatches:
+    """The batches of one epoch; rare words are unknown now and then."""
+
+    def __init__(self, task: NerTask, epoch: int) -> None:
+        self.task = task
         batch, seed = task.config.batch, task.config.train.seed
         most = max(batch.words, int(task.sizes.max()))
         self.plan = plan(task.sizes, most, seed=seed, epoch=epoch, buckets=batch.buckets)
@@ -191,7 +232,7 @@ class TrainBatches:
         distinct, again = np.unique(places, return_inverse=True)
         parts = []
         if task.numbers is not None:
-            hidden = self.hide & (torch.rand(len(distinct)).numpy() < task.hidden[distinct])
+            hidden = torch.rand(len(distinct)).numpy() < task.hidden[distinct]
             parts.append(np.where(hidden, UNKNOWN, task.numbers[distinct]))
         for symbols, counts in task.symbols:
             parts += [symbols[distinct, : counts[distinct].max()], counts[distinct]]

@@ -111,7 +111,9 @@ def quantize(
     --aware trains on from the model's weights while it computes with quantized ones, with the settings that it was
     trained with; --set train.KEY=VALUE changes those. Killed or interrupted, the same command goes on.
 
-    --int8 quantizes activations as well and leaves the computing to onnxruntime's 8-bit kernels.
+    --int8 quantizes activations as well and leaves the computing to onnxruntime's 8-bit kernels. Those of LSTMs find
+    their ranges over the batch, so that what such a model says of a sentence depends a little on the others of its
+    batch.
 
     --report tells for each layer its size, how much of its weights is noise, and its multiply-adds; with --dev also
     how well the model does before and after, and with each layer alone quantized; with --int8 how much of each layer's

@@ -24,6 +24,7 @@ from voxkit.commands.quantize.source import (
     Data,
     first_example,
     identity,
+    in_use,
     make_task,
     own_config,
     scored,
@@ -64,11 +65,11 @@ def run(loaded: Bundle, settings: Quantize, data: Data, out: Path, report: bool)
         if not place.done:
             work = Path(folder)
             (work / "lists").mkdir()
-            task = make_task(loaded, own_config(loaded, data.calibrate, data.dev or data.calibrate), work / "lists")
             how = settings.calibration
-            calls = list(islice(_calls(task, inputs_of), how.batches))
+            heard, facts = _calibration(loaded, data, inputs_of, work / "lists")
+            calls = list(islice(heard, how.batches))
             eight = EightBits(calls, scheme.per == "channel", how.symmetric, how.method)
-            file = onnx_bundle.write(loaded, graph_of(loaded.model), _facts(task, loaded), work, eight)
+            file = onnx_bundle.write(loaded, graph_of(loaded.model), facts, work, eight)
             onnx_bundle.save(place.work / BUNDLE, loaded, file, eight)
             if report:
                 examples = [tuple(tensor.numpy() for tensor in call) for call in calls[:LOOKED_AT]]
@@ -96,6 +97,16 @@ def _exporter(loaded: Bundle) -> tuple[Callable[..., onnx_graph.Graph], Callable
     return graph_of, inputs_of
 
 
+def _calibration(
+    loaded: Bundle, data: Data, inputs_of: Callable[[Any], Inputs], lists: Path
+) -> tuple[Iterator[Inputs], dict[str, str]]:
+    """What the model is called with for the calibration data, and what is written into the graph."""
+    if (used := in_use(loaded, data.calibrate, lists)) is not None:
+        return used.calibration(), {**_identified(loaded), **used.facts()}
+    task = make_task(loaded, own_config(loaded, data.calibrate, data.dev or data.calibrate), lists)
+    return _calls(task, inputs_of), _facts(task, loaded)
+
+
 def _calls(task: Task, inputs_of: Callable[[Any], Inputs]) -> Iterator[Inputs]:
     """What the model is called with, batch by batch.
 
@@ -118,8 +129,11 @@ def _facts(task: Task, loaded: Bundle) -> dict[str, str]:
     if facts is not None:
         found: dict[str, str] = facts(loaded, bits=8)
         return found
-    weights = identity(loaded)["weights"]
-    return {"system": loaded.system, "model": weights, "config": json.dumps(loaded.config)}
+    return _identified(loaded)
+
+
+def _identified(loaded: Bundle) -> dict[str, str]:
+    return {"system": loaded.system, "model": identity(loaded)["weights"], "config": json.dumps(loaded.config)}
 
 
 def _scores(loaded: Bundle, quantized: Bundle, data: Data) -> dict[str, Score]:

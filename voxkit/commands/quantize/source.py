@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +17,22 @@ from voxkit.data.clips import clip_files
 from voxkit.errors import UserError
 from voxkit.rundir import CONFIG, digest, read_config
 from voxkit.train.task import Score, Task
+
+
+class Scorer(Protocol):
+    """Judges models, as a `voxkit.train.task.Task` does."""
+
+    def score(self, model: nn.Module) -> Score: ...
+
+
+class InUse(Scorer, Protocol):
+    """A trained model with data that are read by what it has learnt, such as its tables, and not by what they hold."""
+
+    def calibration(self) -> Iterator[tuple[Tensor, ...]]:
+        """What the model is called with for the data, batch by batch."""
+
+    def facts(self) -> Mapping[str, str]:
+        """What a graph of the model tells besides its system, weights and config."""
 
 
 @dataclass(frozen=True)
@@ -142,14 +158,32 @@ def _content(path: Path) -> dict[str, bytes]:
     return {str(file.relative_to(path)): file.read_bytes() for file in files}
 
 
-def scoring_task(loaded: Bundle, data: Data, folder: Path) -> Task:
-    """A task that scores on `data.dev`.
+def in_use(loaded: Bundle, files: Path | None, folder: Path) -> InUse | None:
+    """The model with data, by its room's `task.in_use(bundle, files, folder)`; None where the room has no such.
 
-    Classes come from the training data; without --train these are looked for where they were.
+    Args:
+        folder: an existing folder for lists of what is left out.
 
     Raises:
-        UserError, DataError: see `make_task` and `require_same_assets`.
+        UserError, DataError: what is wrong with the data.
     """
+    made = getattr(bundle.room(loaded.system, "task"), "in_use", None)
+    if made is None or files is None:
+        return None
+    found: InUse = made(loaded, files, folder)
+    return found
+
+
+def scoring_task(loaded: Bundle, data: Data, folder: Path) -> Scorer:
+    """What scores on `data.dev`: the model's room with what the model has learnt, or else a task.
+
+    Classes of a task come from the training data; without --train these are looked for where they were.
+
+    Raises:
+        UserError, DataError: see `in_use`, `make_task` and `require_same_assets`.
+    """
+    if (found := in_use(loaded, data.dev, folder)) is not None:
+        return found
     try:
         task = make_task(loaded, own_config(loaded, data.train, data.dev), folder)
     except UserError:
@@ -161,6 +195,6 @@ def scoring_task(loaded: Bundle, data: Data, folder: Path) -> Task:
 
 
 @torch.no_grad()
-def scored(task: Task, model: nn.Module) -> Score:
+def scored(task: Scorer, model: nn.Module) -> Score:
     """The task's score of a model in eval mode."""
     return task.score(model.eval())

@@ -17,8 +17,9 @@ from typing import Any, NamedTuple
 
 from voxkit.data.corpora.corpus import TaggedCorpus
 from voxkit.data.corpora.lexical import first_existing
-from voxkit.data.corpora.tagged import Parts, first_files, mended
+from voxkit.data.corpora.tagged import Parts, first_files, mended, require_some
 from voxkit.data.manifests import read_lines
+from voxkit.data.pipe import printable
 from voxkit.data.pronunciations import hidden_character
 from voxkit.data.tagged_json import Mark, marked
 from voxkit.data.tagging import Sentence
@@ -65,11 +66,14 @@ def _sentences(paths: Sequence[Path], part: str, problems: Problems) -> list[Sen
     counts = Counter[str]()
     found = []
     for path in paths:
+        before = sum(counts.values()) + len(problems)
         for query in _of_lines(path, problems) if ".jsonl" in path.name else _of_document(path, problems):
             counts[query.intent] += 1
             kind = "" if part == "train" else f"{part}-"
-            sentence = _sentence(query, f"{query.intent}-{kind}{counts[query.intent]}", problems)
+            id = printable(f"{query.intent}-{kind}{counts[query.intent]}")
+            sentence = _sentence(query, id, problems)
             found += [] if sentence is None else [sentence]
+        require_some(sum(counts.values()) + len(problems) - before, path)
     return found
 
 
@@ -91,7 +95,7 @@ def _of_document(path: Path, problems: Problems) -> Iterator[Query]:
     try:
         ((intent, queries),) = json.loads(text).items()
         chunks = [query["data"] for query in queries]
-    except (ValueError, AttributeError, KeyError, TypeError) as error:
+    except (ValueError, AttributeError, KeyError, RecursionError, TypeError) as error:
         what = f"not the queries of one intent ({type(error).__name__}: {error})"
         problems.add("broken JSON", str(path), path.name, what, "get the file again")
         return
@@ -114,7 +118,7 @@ def _sentence(query: Query, id: str, problems: Problems) -> Sentence | None:
         problems.add("bad slot", query.where, id, "a slot whose name is no word", FORM)
         return None
     sentence = marked(id, text, marks, query.where, " ".join(query.intent.split()))
-    if hidden := hidden_character("".join(sentence.words)):
+    if hidden := hidden_character("".join([*sentence.words, sentence.group, *(mark.label for mark in marks)])):
         problems.add("control character", query.where, id, f"it holds the character U+{ord(hidden):04X}", "remove it")
         return None
     return sentence if sentence.words else None

@@ -24,12 +24,17 @@ def first_files(folder: Path, names: Mapping[str, Iterable[str]]) -> dict[str, P
 
     Args:
         names: of the files of each part.
+
+    Raises:
+        UserError: something that is no file has the name of one.
     """
     found: dict[str, Path] = {}
     for part, wanted in names.items():
         for path in (folder / (name + ending) for name in wanted for ending in ("", ".gz")):
-            if part not in found and path.is_file():
-                found[part] = path
+            if path.exists() and not path.is_file():
+                raise UserError(f"{path}: not a file", fix="put the file of the corpus there")
+            if path.is_file():
+                found.setdefault(part, path)
     return found
 
 
@@ -59,6 +64,9 @@ def read_columns(path: Path, name: str, problems: Problems, group: str = "") -> 
     Args:
         name: of the file, for ids.
         group: of all its sentences.
+
+    Raises:
+        UserError: it cannot be read, or holds no sentences.
     """
     flaws = 0
 
@@ -68,11 +76,18 @@ def read_columns(path: Path, name: str, problems: Problems, group: str = "") -> 
         flaws += better != line
         return better
 
-    sentences, _ = read_conll(path, name, problems, True, mend)
+    sentences, total = read_conll(path, name, problems, True, mend)
+    require_some(total, path)
     if flaws:
         what = "control characters, wrong encodings, rows without a word"
         say(f"notice: {path}: {flaws} line{'s' if flaws != 1 else ''} mended ({what})")
     return [replace(sentence, group=group) for sentence in sentences] if group else sentences
+
+
+def require_some(total: int, path: Path) -> None:
+    """Raise a UserError if a file of a corpus has not a single sentence."""
+    if not total:
+        raise UserError(f"{path}: holds no sentences", fix="get the file again")
 
 
 def write(parts: Parts, folder: Path, problems: Problems, max_bad: float = 0.0) -> str:
@@ -96,6 +111,8 @@ def write(parts: Parts, folder: Path, problems: Problems, max_bad: float = 0.0) 
     for part, sentences in parts.items():
         if sentences:
             write_conll(sentences, folder / f"{part}.conll")
+        else:
+            say(f"notice: the part {part} has no sentences, and no file")
     labels = {entity.label for sentences in parts.values() for one in sentences for entity in one.entities()}
     sizes = (
         f"{part} {len(sentences)} sentences with {sum(len(one.entities()) for one in sentences)} entities"

@@ -1,7 +1,6 @@
 """Training: batches, the loss, and a model that learns."""
 
 import gzip
-import json
 from pathlib import Path
 
 import numpy as np

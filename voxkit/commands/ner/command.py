@@ -125,7 +125,8 @@ CONFIG = Ner
 
 Trained = Annotated[Path, typer.Argument(help="Experiment or bundle of ner train, or folder of ner export.")]
 AsrText = Annotated[
-    bool, typer.Option("--asr-text", help="Write texts as a recogniser does: lower case, no punctuation.")
+    bool,
+    typer.Option("--asr-text", help="Read texts as if a recogniser had written them: no capitals, no punctuation."),
 ]
 Threads = Annotated[int, typer.Option("--threads", min=1, max=1024, help="CPU threads.")]
 Format = Annotated[
@@ -173,13 +174,14 @@ def train(
 
     A word's vector is made of the embedding of the word, of what networks read in its letters, phones or bytes, or of
     any of these together. Without `words` the model has a few hundred symbols, is small, and takes any word. Phones
-    need a model of `voxkit g2p`, or a lexicon, which both become part of the trained model.
+    need a model of `voxkit g2p`, or a lexicon, which both become part of the trained model. A model that has learnt
+    with --asr-text reads all texts so. Of few sentences, learn longer: --set train.epochs=100 --set batch.words=100.
 
     [bold]Examples[/bold]
 
       voxkit ner train --train data/snips/train.conll --dev data/snips/dev.conll --out exp/ner
 
-      voxkit ner train --train train.conll --units chars,bytes --asr-text --out exp/small
+      voxkit ner train --config conf/ner/snips.yaml --train train.conll --units chars,bytes --asr-text --out exp/small
 
       voxkit ner train --train train.jsonl --units words,phones --g2p exp/g2p --out exp/phones --set train.epochs=30
     """
@@ -271,8 +273,14 @@ def score(
 ) -> None:
     """Compare a model's entities with those of tagged sentences.
 
-    Prints precision, recall and F1 of entities (label and words must be right), of entities seen and not seen in
-    training, and the speed. With --out, also tables by type and group, confusions, errors, and pictures.
+    %F1 has precision and recall of entities: label and words must be right. With --train, -seen and -unseen are those
+    whose label and text are in these files, or are not, whether tagged or found. -surface counts each text once, -span
+    takes any label as right, -macro is the mean over labels. %SENTENCES have no error. %ECE says how far confidences
+    are from the share that is right. %TPS are words per second of CPU time by a model that has seen none of them
+    before, in batches and one sentence at a time; %BYTES the size.
+
+    With --out, also score.json, predictions.conll, errors.txt, tables and pictures by type and of confusions.
+    by_group.tsv tells groups by the `# group = NAME` lines before sentences.
 
     [bold]Examples[/bold]
 
@@ -329,14 +337,18 @@ def corrupt(
 ) -> None:
     """Make a harder test set of a test set: what a model is worth when words are mistyped, misheard or new.
 
-    Writes OUT/sentences.conll and OUT/changes.tsv (sentence, word before, word after). Tags stay, and so do the words
-    that no --lexicon or --confusions has another for.
+    Writes OUT/sentences.conll and OUT/changes.tsv (sentence, word before, word after). Tags stay, and so do words that
+    no --lexicon or --confusions has another for, punctuation, and words of one letter: fewer than --share change. A
+    lexicon is WORD PH ON ES, or what `voxkit prepare cmudict` writes. Names are made up for the labels with 20
+    different texts or more, or for those of --label; their words of up to 3 letters and those with digits stay.
 
     [bold]Examples[/bold]
 
       voxkit ner corrupt data/snips/test.conll --kind typos --share 0.2 --out data/snips_typos
 
-      voxkit ner corrupt data/snips/test.conll --kind misheard --lexicon lexicon.txt --out data/snips_misheard
+      voxkit ner corrupt data/snips/test.conll --kind misheard --lexicon data/cmudict/train.tsv --out data/misheard
+
+      voxkit ner corrupt data/snips/test.conll --kind names --label artist --label city --out data/snips_names
     """
     from voxkit.commands.ner.corrupt import Corruption, run
 

@@ -16,6 +16,7 @@ from voxkit.data.pipe import require_lasting
 from voxkit.data.tagged_files import write_conll
 from voxkit.data.tagging import Sentence
 from voxkit.errors import UserError
+from voxkit.progress import say
 from voxkit.rundir import digest, output, write_atomic
 
 SENTENCES, CHANGES, SUMMARY = "sentences.conll", "changes.tsv", "summary.txt"
@@ -127,6 +128,8 @@ def run(corruption: Corruption, out: Path) -> None:
             after, stayed = corruption.changed(before, known)
             write_conll(after, place.work / SENTENCES)
             rows = list(_changes(before, after))
+            if not rows:
+                say("note: nothing has changed: --kind and its options leave no word to change; see --help")
             write_atomic(place.work / CHANGES, "".join("\t".join(row) + "\n" for row in [_HEAD, *rows]))
             write_atomic(place.work / SUMMARY, _told(before, len(rows), stayed))
     print((out / SUMMARY).read_text(encoding="utf-8"), end="")

@@ -107,6 +107,7 @@ class NerTask:
             self.dev, self.scored = sentences(data.dev, config, folder / "rejected_dev.jsonl"), "dev"
             tell_strange(self.dev, self.tables.labels)
         else:
+            say("note: there is no --dev: what is scored, and chooses the weights, are sentences that are learnt from")
             self.dev, self.scored = self.sentences[:: -(-len(self.sentences) // SCORED)], "train"
         self._number_words(said)
         self.tags = [np.array(self.tables.tag_numbers(one.tags or ()), dtype=np.int64) for one in self.sentences]

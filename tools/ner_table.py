@@ -205,7 +205,7 @@ def harder_table(exp: Path, systems: dict[str, Tested]) -> list[Row]:
     rows: list[Row] = [("test set", "words changed", *map(title, names))]
     rows.append(("as it is", "", *(interval(systems[name].measured()) for name in names)))
     for folder in sets:
-        changed = (folder / "summary.txt").read_text(encoding="utf-8").strip()
+        changed = (folder / "summary.txt").read_text(encoding="utf-8").splitlines()[0]
         cells = []
         for name in names:
             places = tuple(one.parent / folder.name for one in systems[name].folders)

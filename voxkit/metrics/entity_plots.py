@@ -69,10 +69,8 @@ def _draw_bars(
 def _scores(report: EntityReport, name: PartName, types: Sequence[str]) -> list[tuple[float, int]]:
     """F1 and number of entities of each type, and of all; NaN where there are none."""
     part = report.parts[name]
-    found = [
-        (part.by_type[one].f1, part.by_type[one].entities) if one in part.by_type else (np.nan, 0) for one in types
-    ]
-    return [*found, (part.micro.f1, part.micro.entities)]
+    found = [part.by_type.get(one) for one in types]
+    return [(one.f1, one.entities) if one and one.entities else (np.nan, 0) for one in (*found, part.micro)]
 
 
 def _frequent(report: EntityReport) -> list[str]:

@@ -16,6 +16,7 @@ from voxkit.rundir import digest
 
 G2P, LEXICON = "g2p", "lexicon.txt"  # among a bundle's assets
 AT_ONCE = 256  # words
+REMEMBERED = 100_000  # words that the model has said
 
 
 class Pronouncer:
@@ -55,6 +56,8 @@ class Pronouncer:
 
     def __call__(self, words: Iterable[str]) -> dict[str, tuple[str, ...]]:
         """The phones of words; none of what cannot be said."""
+        if len(self._said) > REMEMBERED:
+            self._said.clear()
         found = {word: self._looked_up(word) for word in words}
         new = [word for word, phones in found.items() if phones is None and word not in self._said]
         for start in range(0, len(new) if self._model is not None else 0, AT_ONCE):

@@ -556,3 +556,17 @@ def test_names_of_files_need_not_be_text(tmp_path: Path) -> None:
     told = [one.where + one.id for one in found] + [one.where + one.id for one in problems]
     assert "".join(told).encode()
     assert len(problems) == 2
+
+
+def test_entities_that_divide_words_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = [
+        {"text": "play abba", "entities": [{"start": 6, "end": 9, "label": "artist"}]},
+        {"text": "play abba", "entities": [{"start": 5, "end": 9, "label": "artist"}]},
+    ]
+    (tmp_path / "a.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    problems = Problems()
+    found, _ = read([tmp_path / "a.jsonl"], problems, tagged=True)
+    assert [sentence.words for sentence in found] == [("play", "a", "bba"), ("play", "abba")]
+    told = capsys.readouterr().err
+    assert "entities of 1 texts begin or end inside of words" in told
+    assert "a.jsonl:1" in told

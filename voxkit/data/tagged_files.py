@@ -31,6 +31,7 @@ from voxkit.data.supervisions import is_manifest, kind_of, supervisions
 from voxkit.data.tag_schemes import TAGS_READ, bio, is_tag
 from voxkit.data.tagging import OUTSIDE, Sentence
 from voxkit.errors import Problems, UserError
+from voxkit.progress import say
 from voxkit.rundir import write_atomic
 
 FORM = "write word<TAB>tag, and an empty line after each sentence"
@@ -42,6 +43,7 @@ FEW = 0.05  # of the lines of columns that may be broken, where nothing but spac
 
 _NAMED = re.compile(r"#\s*(id|sent_id|group)\s*=\s*(.*\S)\s*")
 _COMMENT = re.compile(r"#(?!\w)")  # else a hashtag
+_SHOWN = 5  # places in a note
 _ARRAY = re.compile(rb"\s*\[\s*(?:\{.*)?", re.DOTALL)  # a line that only a JSON array has
 
 Line = tuple[int, str | None]  # its number, and its text; None if it is not UTF-8
@@ -174,6 +176,9 @@ def read_json(path: Path, name: str, problems: Problems, tagged: bool, only_spac
         given = supervisions(line, problems)
         broken += len(problems) > known
         found += [reader.supervised(one, id, line.where) for one in given if one.get("text") is not None]
+    if reader.cut:
+        some = " ".join(reader.cut[:_SHOWN])
+        say(f"note: entities of {len(reader.cut)} texts begin or end inside of words, which are divided there: {some}")
     if not empty and not found and len(problems) == before:
         fix = "give cuts with supervisions, or supervisions, that have texts"
         problems.add("no texts", printable(path), name, "no supervision in it has a text", fix)

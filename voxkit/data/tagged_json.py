@@ -65,6 +65,7 @@ class Reader:
         self.problems = problems
         self.tagged = tagged
         self.only_spaces = only_spaces
+        self.cut: list[str] = []  # where entities begin or end inside of words
 
     def annotated(self, data: Mapping[str, Any], id: str, where: str) -> Sentence | None:
         """Of `tokens` (or `words`) with `tags` (or `ner_tags`), or of a `text` with `entities` (or `spans`).
@@ -103,6 +104,8 @@ class Reader:
             raise _Faults(("bad text", f"its text is {type(text).__name__}", "write a string"))
         if self.tagged and given is not None:
             sentence = marked(id, text, _marks(given, text), where, group, self.only_spaces)
+            if len(sentence.words) > len(pieces(text, self.only_spaces)):
+                self.cut.append(where)
         elif self.tagged:
             raise _Faults(("not tagged", "a text without entities", f"{FORM}; [] if there are none"))
         else:

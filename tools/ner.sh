@@ -17,6 +17,16 @@ few_sentences() {
     done
 }
 
+# prepared CORPUS WORDS: the sentences of a corpus of entities, and words with their pronunciations; few for smoke runs
+prepared() {
+    voxkit prepare "$1" --out "$data/$1"
+    voxkit prepare "$2" --out "$data/$2"
+    if [ $smoke = yes ]; then
+        few_sentences "$data/$1" "$sentences"
+        few_words "$data/$2" "$words"
+    fi
+}
+
 # pronouncer OUT OPTION ...: a model that pronounces words, in 8 bits: it becomes part of every model with phones
 pronouncer() {
     voxkit g2p train --out "$1/float" --config "$root/conf/g2p/pocket.yaml" "${@:2}"

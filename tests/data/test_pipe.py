@@ -2,11 +2,13 @@
 
 import doctest
 import os
+import sys
+from pathlib import Path
 
 import pytest
 
 from voxkit.data import pipe
-from voxkit.data.pipe import LONGEST_LINE, arriving, decoded
+from voxkit.data.pipe import LONGEST_LINE, STDIN, Flow, arriving, decoded
 from voxkit.errors import Problems, UserError
 
 
@@ -69,3 +71,19 @@ def test_what_cannot_be_read_is_told() -> None:
     os.close(inner)
     with pytest.raises(UserError, match="standard input cannot be read"):
         next(arriving(inner, numbered, Problems(), "write text"))
+
+
+def test_inputs_flow_in_their_order(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    reader, writer = os.pipe()
+    os.write(writer, b"c\nd\ne\n")
+    os.close(writer)
+    monkeypatch.setattr(sys, "stdin", os.fdopen(reader))
+    flow = Flow("words", "pronouncing", at_once=2, long=3)
+
+    def parse(line: bytes, where: str, problems: Problems) -> str:
+        return line.decode()
+
+    paths = [Path("one.txt"), STDIN, Path("two.txt")]
+    found = list(flow.of(paths, [["a", "b", "x"], ["f"]], parse, Problems(), "write a word a line"))
+    assert [some for some in found if some] == [["a", "b"], ["x"], ["c", "d"], ["e"], ["f"]]
+    assert "progress=pronouncing done=3" in capsys.readouterr().err  # of the long file alone

@@ -6,12 +6,13 @@ import codecs
 import os
 import select
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 from voxkit.errors import Problems, UserError
-from voxkit.progress import say
+from voxkit.progress import say, track
 
 T = TypeVar("T")
 
@@ -50,6 +51,61 @@ def arriving(
         yield [item for item in parsed if item is not None]
         if not some:
             return
+
+
+@dataclass(frozen=True)
+class Flow:
+    """How things that are answered one after the other are taken: how many together, and how progress names them.
+
+    Attributes:
+        unit: what they are, such as "words".
+        work: what is done with them, such as "pronouncing".
+        at_once: most of them that are taken together.
+        long: so many take long enough for progress to be told.
+    """
+
+    unit: str
+    work: str
+    at_once: int
+    long: int
+
+    def divided(self, items: Sequence[T]) -> Iterator[Sequence[T]]:
+        """Some at a time."""
+        for start in range(0, len(items), self.at_once):
+            yield items[start : start + self.at_once]
+
+    def tracked(self, items: Sequence[T], shown: bool = False) -> Iterator[Sequence[T]]:
+        """Some at a time, with progress where there are many, and the answers are not `shown` on a terminal."""
+        if len(items) < self.long or shown:
+            yield from self.divided(items)
+        else:
+            yield from track(self.divided(items), len(items), self.work, self.unit, amount=len)
+
+    def of(
+        self,
+        paths: Iterable[Path],
+        lists: Iterable[Sequence[T]],
+        parse: Callable[[bytes, str, Problems], T | None],
+        problems: Problems,
+        form: str,
+    ) -> Iterator[Sequence[T]]:
+        """What is in all inputs, in their order; what comes through the pipe as soon as it is there.
+
+        Args:
+            paths: of files, or `STDIN`.
+            lists: what is in each of the files.
+            parse, problems, form: for `arriving`.
+        """
+        waiting = iter(lists)
+        for path in paths:
+            if path != STDIN:
+                yield from self.tracked(next(waiting), sys.stdout.isatty())
+                continue
+            descriptor = stdin_descriptor(self.unit)
+            if os.isatty(descriptor):
+                say(f"type {self.unit}; Ctrl-D ends")
+            for some in arriving(descriptor, parse, problems, form):
+                yield from self.divided(some)
 
 
 def decoded(line: bytes, where: str, problems: Problems) -> str | None:

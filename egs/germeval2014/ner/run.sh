@@ -12,14 +12,7 @@ if [ $smoke = yes ]; then
     sentences=$data/few words=$data/few_words spoken=() settings=(--config "$root/conf/ner/tiny.yaml")
 fi
 
-if stage 1 "Prepare the sentences, and words with their pronunciations"; then
-    voxkit prepare germeval2014 --out "$data/germeval2014"
-    voxkit prepare wikipron --out "$data/wikipron"
-    if [ $smoke = yes ]; then
-        few_sentences "$data/germeval2014" "$sentences"
-        few_words "$data/wikipron" "$words"
-    fi
-fi
+if stage 1 "Prepare the sentences, and words with their pronunciations"; then prepared germeval2014 wikipron; fi
 
 if stage 2 "Learn to pronounce"; then
     pronouncer "$exp/pronouncer" --train "$words/train.tsv" --dev "$words/dev.tsv" --language deu "${spoken[@]}"

@@ -17,14 +17,7 @@ if [ $smoke = yes ]; then
     passes=([0.5]=1) few=() some="words chars+bytes"
 fi
 
-if stage 1 "Prepare the sentences, and words with their pronunciations"; then
-    voxkit prepare snips --out "$data/snips"
-    voxkit prepare cmudict --out "$data/cmudict"
-    if [ $smoke = yes ]; then
-        few_sentences "$data/snips" "$sentences"
-        few_words "$data/cmudict" "$words"
-    fi
-fi
+if stage 1 "Prepare the sentences, and words with their pronunciations"; then prepared snips cmudict; fi
 
 if stage 2 "Learn to pronounce"; then
     pronouncer "$exp/pronouncer" --train "$words/train.tsv" --dev "$words/dev.tsv" "${spoken[@]}"

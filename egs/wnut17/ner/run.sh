@@ -12,14 +12,7 @@ if [ $smoke = yes ]; then
     sentences=$data/few words=$data/few_words spoken=() settings=(--config "$root/conf/ner/tiny.yaml")
 fi
 
-if stage 1 "Prepare the sentences, and words with their pronunciations"; then
-    voxkit prepare wnut17 --out "$data/wnut17"
-    voxkit prepare cmudict --out "$data/cmudict"
-    if [ $smoke = yes ]; then
-        few_sentences "$data/wnut17" "$sentences"
-        few_words "$data/cmudict" "$words"
-    fi
-fi
+if stage 1 "Prepare the sentences, and words with their pronunciations"; then prepared wnut17 cmudict; fi
 
 if stage 2 "Learn to pronounce"; then
     pronouncer "$exp/pronouncer" --train "$words/train.tsv" --dev "$words/dev.tsv" "${spoken[@]}"

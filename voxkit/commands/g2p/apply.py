@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import sys
 from collections import Counter
 from collections.abc import Container, Iterable, Iterator, Sequence
@@ -16,16 +15,15 @@ from voxkit.commands.g2p.entries import FORM, Entry, parse, read_files
 from voxkit.commands.g2p.pronounce import ONNX, Pronouncer
 from voxkit.commands.g2p.tables import FILE
 from voxkit.data.lexicon import LANGUAGE, RESERVED_WORDS, VARIANT, Lexicon, dictionary, dictionary_lines, is_reserved
-from voxkit.data.pipe import STDIN, all_of_stdin, arriving, stdin_descriptor
+from voxkit.data.pipe import STDIN, Flow, all_of_stdin
 from voxkit.data.supervisions import is_manifest
 from voxkit.data.text import normaliser
 from voxkit.errors import DataError, Problems, UserError
-from voxkit.progress import Meter, say, track
+from voxkit.progress import Meter, say
 from voxkit.rundir import digest, output, write_atomic
 
 LEXICON, UNPRONOUNCED = "lexicon.txt", "unpronounced.txt"
-AT_ONCE = 1024  # words; among more of them, more are of similar length
-LONG = 5000  # words that take long enough for progress to be told
+FLOW = Flow("words", "pronouncing", at_once=1024, long=5000)  # among more words, more are of similar length
 _SHOWN = 8  # languages or words in the summary
 
 
@@ -123,7 +121,8 @@ def _stream(request: Request) -> None:
     """Answer on standard output, line by line."""
     answerer, summary, problems = request.answerer(), Summary(), Problems()
     known = request.lexicon()
-    for some in _groups(request, answerer, problems):
+    lists = request.read(answerer, [path for path in request.inputs if path != STDIN])  # all, before the first answer
+    for some in FLOW.of(request.inputs, lists, parse, problems, FORM):
         new = [entry for entry in some if entry.word not in known]
         answers = answerer(new)
         sys.stdout.write("".join(_lines(answers, request.nbest > 1)))
@@ -133,29 +132,6 @@ def _stream(request: Request) -> None:
     summary.say()
     if problems:
         raise DataError(problems, total=len(problems))
-
-
-def _groups(request: Request, answerer: Answerer, problems: Problems) -> Iterator[Sequence[Entry]]:
-    """The words of all inputs in order, some at a time; all files are checked before the first."""
-    lists = iter(request.read(answerer, [path for path in request.inputs if path != STDIN]))
-    for path in request.inputs:
-        if path == STDIN:
-            descriptor = stdin_descriptor("words")
-            if os.isatty(descriptor):
-                say("type words; Ctrl-D ends")
-            yield from _divided(arriving(descriptor, parse, problems, FORM))
-            continue
-        entries = next(lists)
-        if len(entries) < LONG or sys.stdout.isatty():  # where the answers themselves show how far it is
-            yield from _divided([entries])
-        else:
-            yield from track(_divided([entries]), len(entries), "pronouncing", "words", amount=len)
-
-
-def _divided(groups: Iterable[Sequence[Entry]]) -> Iterator[Sequence[Entry]]:
-    for group in groups:
-        for start in range(0, len(group), AT_ONCE):
-            yield group[start : start + AT_ONCE]
 
 
 def _lines(answers: Iterable[Answer], weighted: bool) -> Iterator[str]:
@@ -212,7 +188,7 @@ def _fill(
     for word in failed:
         summary.fail(word)
     with Meter(len(new), "pronouncing", "words") as meter:
-        for some in _divided([[entry for entry in new if entry.word not in failed]]):
+        for some in FLOW.divided([entry for entry in new if entry.word not in failed]):
             answers = answerer(some)
             for answer in answers:
                 sayable = [found for found in answer.hypotheses if not any(map(is_reserved, found.phones))]

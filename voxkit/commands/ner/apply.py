@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -19,17 +18,17 @@ from voxkit.commands.ner.tagger import Tagger
 from voxkit.commands.options import PARTS, parts, shard_out
 from voxkit.config import diff
 from voxkit.data.manifests import manifest_files, read_text
-from voxkit.data.pipe import STDIN, all_of_stdin, arriving, decoded, printable, require_lasting, stdin_descriptor
+from voxkit.data.pipe import STDIN, Flow, all_of_stdin, decoded, printable, require_lasting
 from voxkit.data.pronunciations import hidden_character
 from voxkit.data.tagged_files import is_plain, own_stems, read_one, with_own_ids
 from voxkit.data.tagging import Sentence
 from voxkit.errors import DataError, Problems, UserError
-from voxkit.progress import say, track
+from voxkit.progress import say
 from voxkit.rundir import digest, output, read_config
 
 RESULT = "entities"  # the stem of the file that texts give
 FORM = "write one sentence a line"
-LONG = 2000  # sentences that take long enough for progress to be told
+FLOW = Flow("sentences", "finding entities", AT_ONCE, long=2000)
 _SHOWN = 8  # labels in the summary
 
 
@@ -148,7 +147,8 @@ def _stream(request: Request) -> None:
     """Answer on standard output, line by line."""
     finder, summary, problems = request.finder(), _Summary(), Problems()
     write, _ = FORMATS[request.format or INLINE]
-    for some in _groups(request, finder, problems):
+    lists = request.texts(finder, [path for path in request.sources if path != STDIN])  # all, before the first answer
+    for some in FLOW.of(request.sources, lists, _parsed(finder, "stdin"), problems, FORM):
         answers = finder(some)
         sys.stdout.write("".join(map(write, answers)))
         sys.stdout.flush()
@@ -156,33 +156,6 @@ def _stream(request: Request) -> None:
     summary.say()
     if problems:
         raise DataError(problems, total=len(problems))
-
-
-def _groups(request: Request, finder: Finder, problems: Problems) -> Iterator[Sequence[Sentence]]:
-    """The sentences of all inputs in order, some at a time; all files are checked before the first."""
-    lists = iter(request.texts(finder, [path for path in request.sources if path != STDIN]))
-    for path in request.sources:
-        if path == STDIN:
-            descriptor = stdin_descriptor("text")
-            if os.isatty(descriptor):
-                say("type sentences; Ctrl-D ends")
-            yield from _divided(arriving(descriptor, _parsed(finder, "stdin"), problems, FORM))
-        else:
-            yield from _tracked(next(lists), sys.stdout.isatty())
-
-
-def _tracked(sentences: Sequence[Sentence], shown: bool) -> Iterator[Sequence[Sentence]]:
-    """Some at a time, with progress where there are many and the answers are not `shown` on a terminal."""
-    if len(sentences) < LONG or shown:
-        yield from _divided([sentences])
-    else:
-        yield from track(_divided([sentences]), len(sentences), "finding entities", "sentences", amount=len)
-
-
-def _divided(groups: Iterable[Sequence[Sentence]]) -> Iterator[Sequence[Sentence]]:
-    for group in groups:
-        for start in range(0, len(group), AT_ONCE):
-            yield group[start : start + AT_ONCE]
 
 
 def _numbered(
@@ -217,7 +190,7 @@ def _parsed(finder: Finder, name: str) -> Callable[[bytes, str, Problems], Sente
 
 def _write(request: Request, out: Path) -> None:
     """Write what texts give into a folder that is complete or absent."""
-    stdin = all_of_stdin("text") if STDIN in request.sources else None
+    stdin = all_of_stdin(FLOW.unit) if STDIN in request.sources else None
     finder = request.finder()
     format = request.format or INLINE
     write, ending = FORMATS[format]
@@ -229,7 +202,7 @@ def _write(request: Request, out: Path) -> None:
             summary, lists = _Summary(), request.texts(finder, request.sources, stdin)
             with open(folder.work / name, "w", encoding="utf-8") as file:
                 for sentences in lists:
-                    for some in _tracked(sentences, shown=False):
+                    for some in FLOW.tracked(sentences):
                         answers = finder(some)
                         file.write("".join(map(write, answers)))
                         summary.add(answers)

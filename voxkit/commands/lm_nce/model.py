@@ -1,0 +1,235 @@
+"""Language models that read word after word: LSTM and Transformer.
+
+Raju, Filimonov, Tiwari, Lan & Rastrow, "Scalable multi corpora neural language models for ASR", Interspeech 2019.
+
+Shapes: B sentences, T words, N positions or hypotheses, V vocabulary, W width, L layers.
+
+What a model remembers of the words before is a `State`: tensors with one row for each of N hypotheses, so that
+hypotheses are chosen, doubled and joined by rows.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from voxkit.commands.lm_nce.command import LmNce, ModelConfig
+from voxkit.commands.lm_nce.vocabulary import Vocabulary
+from voxkit.config import from_mapping
+
+State = tuple[Tensor, ...]  # each (N, ...)
+
+
+def take(state: State, rows: Tensor) -> State:
+    """The state of some hypotheses, (M,) of the N rows."""
+    return tuple(part.index_select(0, rows) for part in state)
+
+
+class Body(Protocol):
+    """Reads the embeddings of words."""
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """(B, T, W) -> (B, T, W): at each place what is known of the words up to it."""
+
+    def start(self, rows: int) -> State:
+        """The state of N hypotheses that have not read anything."""
+
+    def advance(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        """(N, W), what N hypotheses read next -> (N, W), and their states after it."""
+
+    def join(self, states: Sequence[State]) -> State:
+        """The rows of several states in one."""
+
+
+class Lstm(nn.Module):
+    """LSTM layers."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        width = config.width
+        self.layers = nn.ModuleList(nn.LSTM(width, width, batch_first=True) for _ in range(config.layers))
+        self.dropout = nn.Dropout(config.dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, T, W) -> (B, T, W)."""
+        for layer in self.layers:
+            x = self.dropout(layer(x)[0])
+        return x
+
+    def start(self, rows: int) -> State:
+        """Output and cell of each layer, two tensors (N, L, W) of zeros."""
+        weight = self.layers[0].weight_hh_l0
+        return (weight.new_zeros(rows, len(self.layers), weight.shape[1]),) * 2
+
+    def advance(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        """(N, W) and a state -> (N, W) and the next state."""
+        outputs, cells = [], []
+        for number, layer in enumerate(self.layers):
+            gates = F.linear(x, layer.weight_ih_l0, layer.bias_ih_l0)
+            gates = gates + F.linear(state[0][:, number], layer.weight_hh_l0, layer.bias_hh_l0)
+            enter, keep, new, show = gates.chunk(4, dim=1)
+            cell = keep.sigmoid() * state[1][:, number] + enter.sigmoid() * new.tanh()
+            x = show.sigmoid() * cell.tanh()
+            outputs.append(x)
+            cells.append(cell)
+        return x, (torch.stack(outputs, 1), torch.stack(cells, 1))
+
+    def join(self, states: Sequence[State]) -> State:
+        """The rows of several states in one."""
+        return tuple(torch.cat(parts) for parts in zip(*states, strict=True))
+
+
+class Block(nn.Module):
+    """Causal self-attention and a feed-forward network, each after a norm (pre-norm Transformer)."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        width = config.width
+        self.heads, self.rate = config.heads, config.dropout
+        self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(2))
+        self.projection, self.mix = nn.Linear(width, 3 * width), nn.Linear(width, width)
+        self.feed = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
+        self.dropout = nn.Dropout(config.dropout)
+
+    def parts(self, x: Tensor) -> tuple[Tensor, ...]:
+        """(B, T, W) -> queries, keys and values (B, heads, T, W / heads)."""
+        parts = self.projection(self.norms[0](x)).chunk(3, dim=-1)
+        return tuple(part.unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in parts)
+
+    def finish(self, x: Tensor, heard: Tensor) -> Tensor:
+        """What comes in, and what attention (B, heads, T, W / heads) found for it."""
+        x = x + self.dropout(self.mix(heard.transpose(1, 2).flatten(2)))
+        return x + self.dropout(self.feed(self.norms[1](x)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, T, W) -> (B, T, W)."""
+        rate = self.rate if self.training else 0.0
+        return self.finish(x, F.scaled_dot_product_attention(*self.parts(x), dropout_p=rate, is_causal=True))
+
+
+class Transformer(nn.Module):
+    """Transformer blocks with sinusoidal positions (Vaswani et al. 2017)."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.width = config.width
+        self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
+        self.norm = nn.LayerNorm(config.width)
+        rates = torch.exp(torch.arange(0, config.width, 2) * (-math.log(10000.0) / config.width))
+        self.register_buffer("rates", rates, persistent=False)
+
+    def _placed(self, x: Tensor, places: Tensor) -> Tensor:
+        """Embeddings with the position of each, `places` of their shape without the last axis."""
+        angles = places.unsqueeze(-1) * self.rates
+        return x * math.sqrt(self.width) + torch.cat([angles.sin(), angles.cos()], dim=-1).to(x.dtype)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, T, W) -> (B, T, W)."""
+        x = self._placed(x, torch.arange(x.shape[1], device=x.device).expand(x.shape[:2]))
+        for block in self.blocks:
+            x = block(x)
+        return self.norm(x)
+
+    def start(self, rows: int) -> State:
+        """Keys and values (N, L, heads, T, W / heads) of T = 0 words, and how many of them count for each (N,)."""
+        block, weight = self.blocks[0], self.norm.weight
+        empty = weight.new_zeros(rows, len(self.blocks), block.heads, 0, self.width // block.heads)
+        return empty, empty, weight.new_zeros(rows, dtype=torch.int64)
+
+    def advance(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        """(N, W) and a state -> (N, W) and the next state. Hypotheses may have read different numbers of words."""
+        keys, values, lengths = state
+        place = torch.arange(keys.shape[3] + 1, device=x.device)
+        heard = (place < lengths.unsqueeze(1)) | (place == keys.shape[3])  # (N, T + 1): words before, and this one
+        x = self._placed(x, lengths).unsqueeze(1)
+        mine: list[tuple[Tensor, Tensor]] = []
+        for number, block in enumerate(self.blocks):
+            query, key, value = block.parts(x)
+            mine.append((key, value))
+            both = (torch.cat([old[:, number], new], 2) for old, new in ((keys, key), (values, value)))
+            x = block.finish(x, F.scaled_dot_product_attention(query, *both, attn_mask=heard[:, None, None]))
+        # the new word goes after the last that counts, so that a row's words are its first
+        grown = []
+        for old, new in ((keys, [key for key, _ in mine]), (values, [value for _, value in mine])):
+            room = torch.cat([old, torch.zeros_like(old[:, :, :, :1]) if old.shape[3] else torch.stack(new, 1)], 3)
+            where = lengths.view(-1, 1, 1, 1, 1).expand(-1, *room.shape[1:3], 1, room.shape[4])
+            grown.append(room.scatter(3, where, torch.stack(new, 1)))
+        return self.norm(x.squeeze(1)), (grown[0], grown[1], lengths + 1)
+
+    def join(self, states: Sequence[State]) -> State:
+        """The rows of several states in one, with room for the longest."""
+        longest = max(keys.shape[3] for keys, _, _ in states)
+        padded = [[F.pad(part, (0, 0, 0, longest - part.shape[3])) for part in state[:2]] for state in states]
+        keys, values = (torch.cat([pair[which] for pair in padded]) for which in range(2))
+        return keys, values, torch.cat([lengths for _, _, lengths in states])
+
+
+class LmModel(nn.Module):
+    """Scores of words after words: s(w, h), which self-normalised training makes ln P(w | h)."""
+
+    def __init__(self, config: LmNce, vocabulary: Vocabulary) -> None:
+        super().__init__()
+        self.vocabulary, size, shape = vocabulary, len(vocabulary), config.model
+        self.embedding = nn.Embedding(size, shape.width)
+        nn.init.normal_(self.embedding.weight, std=shape.width**-0.5)
+        self.body: Lstm | Transformer = Lstm(shape) if shape.kind == "lstm" else Transformer(shape)
+        self.output = nn.Linear(shape.width, size)
+        nn.init.normal_(self.output.weight, std=0.01)
+        nn.init.constant_(self.output.bias, -math.log(size))
+        self.tied = shape.tie
+        if shape.tie:
+            self.output.weight = self.embedding.weight
+        self.dropout = nn.Dropout(shape.dropout)
+
+    def hidden(self, inputs: Tensor) -> Tensor:
+        """(B, T) words -> (B, T, W) what is known after each."""
+        return self.body(self.dropout(self.embedding(inputs)))
+
+    def forward(self, inputs: Tensor, targets: Tensor, real: Tensor, noise: Tensor | None = None) -> tuple[Tensor, ...]:
+        """Scores for the loss, over the N places of a batch that are real.
+
+        Args:
+            inputs: (B, T) words.
+            targets: (B, T) the word after each.
+            real: (B, T) whether it counts.
+            noise: (K,) words to score beside the targets; none: all words.
+
+        Returns:
+            The scores (N, V) of all words; or those of the targets (N,) and of the noise (N, K).
+        """
+        known = self.hidden(inputs)[real]
+        if noise is None:
+            return (self.all_scores(known),)
+        return self.scores(known, targets[real]), F.linear(known, self.output.weight[noise], self.output.bias[noise])
+
+    def scores(self, hidden: Tensor, words: Tensor) -> Tensor:
+        """(N, W) and a word for each (N,) -> (N,) its score: no sum over the vocabulary."""
+        return (hidden * self.output.weight[words]).sum(1) + self.output.bias[words]
+
+    def all_scores(self, hidden: Tensor) -> Tensor:
+        """(N, W) -> (N, V)."""
+        return self.output(hidden)
+
+    def start(self, rows: int) -> State:
+        """The state of N hypotheses that have not read anything, not even the beginning of the sentence."""
+        return self.body.start(rows)
+
+    def advance(self, words: Tensor, state: State) -> tuple[Tensor, State]:
+        """N hypotheses read a word each, (N,) -> (N, W), and their states after it."""
+        return self.body.advance(self.embedding(words), state)
+
+    def join(self, states: Sequence[State]) -> State:
+        """The rows of several states in one."""
+        return self.body.join(states)
+
+
+def from_bundle(config: Mapping[str, Any], assets: Path) -> LmModel:
+    """An untrained model of the bundle's shape."""
+    ours = from_mapping(LmNce, config, "the bundle's config")
+    return LmModel(ours, Vocabulary.load(assets))

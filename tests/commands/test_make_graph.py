@@ -1,5 +1,3 @@
-import gzip
-import json
 import subprocess
 import sys
 from pathlib import Path
@@ -7,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from voxkit.commands.make_graph.command import MakeGraph
-from voxkit.commands.make_graph.task import Inputs, make, read_sentences
+from voxkit.commands.make_graph.task import Inputs, make
 from voxkit.config import build
 from voxkit.data.lang import Lang
 from voxkit.decode.arpa import Arpa
@@ -128,17 +126,6 @@ def test_a_folder_without_a_language_model_is_enough_to_train(tmp_path: Path, le
     assert lang.pronunciations("go") == [([2, 4], 1.0)]
     with pytest.raises(UserError, match="no decoding graph"):
         _ = lang.graph
-
-
-def test_cuts_are_text_too(tmp_path: Path) -> None:
-    cuts = [{"id": "a", "supervisions": [{"id": "s", "text": "Go to"}, {"id": "t", "text": None}]}, {"text": "two"}]
-    path = tmp_path / "cuts.jsonl.gz"
-    path.write_bytes(gzip.compress("\n".join(map(json.dumps, cuts)).encode()))
-    assert read_sentences(path, str.lower) == [["go", "to"], ["two"]]
-    path.write_bytes(gzip.compress(b'{"text": "a"}\n{"text"\n[1]\n'))
-    with pytest.raises(DataError) as caught:
-        read_sentences(path, str)
-    assert [problem.where.rpartition(":")[2] for problem in caught.value.problems] == ["2", "3"]
 
 
 @pytest.mark.parametrize(

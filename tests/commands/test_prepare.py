@@ -85,14 +85,25 @@ def test_a_corpus_as_its_repository_has_it(tmp_path: Path) -> None:
     assert done.stdout.startswith("wake_words: all 2 utterances")
 
 
+def test_text(tmp_path: Path) -> None:
+    (tmp_path / "input.txt").write_text("First Citizen:\nSpeak, speak.\n\nAll:\nWe know't,\nwe know't. Go!\n\n" * 10)
+    out = tmp_path / "out"
+    done = voxkit("lm_tinyshakespeare", "--source", tmp_path, "--out", out)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("lm_tinyshakespeare: train 27 lines with 63 words, dev ")
+    assert (out / "train.txt").read_text().splitlines()[:4] == [
+        "Speak, speak.", "We know't, we know't.", "Go!", "Speak, speak.",
+    ]  # fmt: skip
+
+
 def test_list() -> None:
     done = voxkit("--list")
     assert done.returncode == 0, done.stderr
     names = [line.split()[0] for line in done.stdout.splitlines()]
     assert names == [
-        "NAME", "mini", "an4", "fsdd", "kathleen_en", "librispeech_mini", "esc10", "wake_words", "espeak",
+        "NAME", "mini", "spoken", "an4", "fsdd", "kathleen_en", "librispeech_mini", "esc10", "wake_words", "espeak",
         "sigmorphon2020_g2p", "sigmorphon2021_g2p_high", "wikipron", "cmudict", "snips", "wnut17", "ner_btc",
-        "germeval2014", "dir",
+        "germeval2014", "lm_war_and_peace", "lm_tinyshakespeare", "lm_wikitext2", "multiwoz21", "topical_chat", "dir",
     ]  # fmt: skip
 
 
@@ -162,6 +173,9 @@ def test_what_an_interrupted_run_left_is_no_obstacle_to_other_settings(recording
         (("snips", "--hours", "3", "--out", "x"), "snips is read from files and has no --hours"),
         (("snips", "--out", "x"), "get it from https://github.com/sonos/nlu-benchmark"),
         (("ner_btc",), "no --out given"),
+        (("multiwoz21", "--seed", "3", "--out", "x"), "multiwoz21 is read from files and has no --seed"),
+        (("lm_wikitext2", "--source", ".", "--out", "x"), "no wiki.valid.txt*, and no wiki.valid.tokens*, and no"),
+        (("topical_chat",), "no --out given"),
         (("wikipron", "--source", ".", "--out", "x"), "no *_broad*.tsv*, and no *_narrow*.tsv*"),
         (("espeak", "--hours", "3", "--out", "x"), "espeak is pronounced on the spot and has no --hours"),
         (("espeak", "--set", "language=de", "--out", "x"), "did you mean 'languages'"),

@@ -1,4 +1,6 @@
 import math
+import random
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -90,3 +92,68 @@ def test_not_a_model(tmp_path: Path) -> None:
     (tmp_path / "text").write_text("hello\n")
     with pytest.raises(UserError, match="no n-grams"):
         Arpa.read(tmp_path / "text")
+
+
+def models(seed: int, orders: tuple[int, ...] = (3, 2, 4)) -> list[Arpa]:
+    """Models of corpora with different words, each over the words of all."""
+    draw = random.Random(seed)
+    texts = [
+        [[draw.choice(letters) for _ in range(draw.randint(1, 5))] for _ in range(draw.randint(1, 12))]
+        for letters in ("abc", "bcde", "aef")
+    ]
+    some = [Arpa.estimate(text, order) for text, order in zip(texts, orders, strict=True)]
+    words = sorted(set().union(*(model.words for model in some)))
+    return [model.with_words(words, 0.1) for model in some]
+
+
+def histories(words: set[str], longest: int) -> list[tuple[str, ...]]:
+    return [given for size in range(longest + 1) for given in product([*sorted(words), "<s>", "?"], repeat=size)]
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(0, 1000), st.sampled_from([(3, 2, 3), (1, 1, 1), (2, 3, 1)]))
+def test_a_mixture_is_the_weighted_sum_and_sums_to_one(seed: int, orders: tuple[int, ...]) -> None:
+    some, weights = models(seed, orders), [5.0, 3.0, 2.0]
+    mixed = Arpa.mixed(some, weights)
+    words = [*sorted(mixed.words), END]
+    for history in histories(mixed.words, max(orders) - 1):
+        for model in (mixed, *some):
+            assert sum(10 ** model.log10(history, word) for word in words) == pytest.approx(1, abs=1e-9)
+    for table in mixed.orders:
+        for (*history, word), (probability, _) in table.items():
+            parts = [10 ** model.log10(tuple(history), word) for model in some]
+            expected = sum(weight / 10 * part for weight, part in zip(weights, parts, strict=True))
+            assert 10**probability == pytest.approx(expected, abs=1e-12)
+
+
+def test_a_mixture_has_the_ngrams_of_all_models_with_weight(tmp_path: Path) -> None:
+    some = models(7)
+    mixed = Arpa.mixed(some, [0.5, 0.0, 0.5])
+    for size, table in enumerate(mixed.orders):
+        union = [set(model.orders[size]) for model in (some[0], some[2]) if size < len(model.orders)]
+        assert set(table) == set().union(*union)
+    alone = Arpa.mixed(some, [0, 3, 0])
+    assert alone.perplexity(TEXT).value == pytest.approx(some[1].perplexity(TEXT).value)
+    mixed.write(tmp_path / "lm.arpa")
+    assert Arpa.read(tmp_path / "lm.arpa").perplexity(TEXT).value == pytest.approx(
+        mixed.perplexity(TEXT).value, rel=1e-4
+    )
+
+
+def test_words_without_a_model_share_a_mass() -> None:
+    lm = Arpa.estimate(TEXT, 3)
+    more = lm.with_words(["a", "x", "y"], 0.2)
+    assert more.words == lm.words | {"x", "y"}
+    assert 10 ** more.log10((), "x") == pytest.approx(0.1)
+    assert 10 ** more.log10((), "a") == pytest.approx(0.8 * 10 ** lm.log10((), "a"))
+    assert more.log10(("a",), "b") == pytest.approx(lm.log10(("a",), "b"))
+    assert lm.with_words(["a", "b"], 0.2) is lm
+
+
+def test_scores_of_a_sentence() -> None:
+    lm = Arpa.estimate(TEXT, 3)
+    scores = lm.scores(["a", "?", "b"])
+    assert scores == [lm.log10(("<s>",), "a"), None, lm.log10((), "b"), lm.log10(("b",), END)]
+    found = lm.perplexity([["a", "?", "b"]])
+    assert (found.words, found.oov) == (2, 1)
+    assert found.value == pytest.approx(10 ** -(sum(score for score in scores if score is not None) / 3))

@@ -8,6 +8,7 @@ COMMANDS: dict[str, str] = {
     "train-am": "Train a CTC acoustic model over phones, characters or sub-words.",
     "g2p": "Learn to pronounce words in many languages, and pronounce them.",
     "ner": "Find named entities and slots in text and in what was recognised: learn it, apply it, measure it.",
+    "lm-nce": "Learn language models of many corpora, rescore what was recognised with them, and sample text.",
     "decode": "Recognise cuts or audio files: greedy or through lattices; score where references exist.",
     "select-data": "Choose machine-labelled utterances that are worth training on, under a budget of hours.",
     "score-confidence": "Say how sure to be of recognised words: learn it, apply it, and measure it.",

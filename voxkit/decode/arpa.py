@@ -1,4 +1,4 @@
-"""Back-off n-gram language models: Kneser-Ney estimation (kaldingram), ARPA files, perplexity."""
+"""Back-off n-gram language models: Kneser-Ney estimation (kaldingram), ARPA files, perplexity, mixtures."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import dropwhile
 from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 from voxkit.errors import Problems, UserError
 
@@ -159,21 +162,135 @@ class Arpa:
             history = history[1:]
         return back + value[0]
 
+    def scores(self, sentence: Sequence[str]) -> list[float | None]:
+        """log10 P of each word and of the sentence's end; None for words outside the vocabulary."""
+        found: list[float | None] = []
+        history: Ngram = (BEGIN,)
+        for word in (*sentence, END):
+            known = (word,) in self.orders[0]
+            found.append(self.log10(history, word) if known else None)
+            history = (*history, word) if known else ()
+        return found
+
     def perplexity(self, sentences: Iterable[Sequence[str]]) -> Perplexity:
         """Perplexity of tokenised sentences."""
         total, words, count, oov = 0.0, 0, 0, 0
         for sentence in sentences:
-            history: Ngram = (BEGIN,)
+            scores = self.scores(sentence)
+            known = [score for score in scores if score is not None]
             count += 1
-            for word in (*sentence, END):
-                if (word,) not in self.orders[0]:
-                    oov += 1
-                    history = ()
-                    continue
-                total += self.log10(history, word)
-                words += word != END
-                history = (*history, word)
+            words += len(known) - (scores[-1] is not None)
+            oov += len(scores) - len(known)
+            total += sum(known)
         return Perplexity(10 ** (-total / max(words + count, 1)), words, count, oov)
+
+    def with_words(self, words: Iterable[str], mass: float) -> Arpa:
+        """The model with words that it does not list: they share `mass` of the unigram probability equally.
+
+        It is taken from all others in proportion, and the back-off weights are made anew.
+        """
+        absent = [word for word in words if (word,) not in self.orders[0]]
+        if not absent:
+            return self
+        rest, share = math.log10(1 - mass), math.log10(mass / len(absent))
+        unigrams = {g: (p + rest if p > NEVER else p, back) for g, (p, back) in self.orders[0].items()}
+        unigrams.update({(word,): (share, 0.0) for word in absent})
+        return Arpa.mixed([Arpa([unigrams, *self.orders[1:]])], [1.0])
+
+    @classmethod
+    def mixed(cls, models: Sequence[Arpa], weights: Sequence[float]) -> Arpa:
+        """Static linear interpolation: the union of the n-grams, each with sum_c w_c P_c(word | history).
+
+        Back-off weights are such that the probabilities after every history sum to one, as in SRILM's `-mix-lm`
+        (Stolcke 2002). Models without weight bring no n-grams.
+
+        Args:
+            weights: one of each model, not all 0; they are divided by their sum.
+        """
+        used = [(model, weight) for model, weight in zip(models, weights, strict=True) if weight > 0]
+        shares = np.array([weight for _, weight in used]) / sum(weight for _, weight in used)
+        tables: list[tuple[list[Ngram], NDArray[np.float64]]] = []
+        backs: list[NDArray[np.float64]] = []
+        below = _Rows({(): 0}, np.zeros((1, len(used))), np.ones((1, len(used))), np.ones(1))
+        for ngrams in _closed([model.orders for model, _ in used]):
+            level, back = below.above(ngrams, [model.orders for model, _ in used], shares)
+            backs.append(back)
+            tables.append((ngrams, np.maximum(_log10(level.mixture), NEVER)))
+            below = level
+        backs.append(np.zeros(len(tables[-1][0])))  # nothing is longer
+        return cls(
+            [
+                dict(zip(ngrams, zip(chances.tolist(), back.tolist(), strict=True), strict=True))
+                for (ngrams, chances), back in zip(tables, backs[1:], strict=True)
+            ]
+        )
+
+
+Orders = list[dict[Ngram, tuple[float, float]]]
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """The n-grams of one order in C models and in their mixture.
+
+    Attributes:
+        row: of each n-gram.
+        chances: (R, C) P_c(word | history), backed off where a model does not list the n-gram.
+        backs: (R, C) back-off weights of n-grams as histories; 1 where there is none.
+        mixture: (R,) of the chances.
+    """
+
+    row: dict[Ngram, int]
+    chances: NDArray[np.float64]
+    backs: NDArray[np.float64]
+    mixture: NDArray[np.float64]
+
+    def above(
+        self, ngrams: list[Ngram], models: Sequence[Orders], shares: NDArray[np.float64]
+    ) -> tuple[_Rows, NDArray[np.float64]]:
+        """N-grams that are one word longer; and the mixture's back-off weights (R,) [log10] of these ones."""
+        size, order = len(ngrams), len(ngrams[0])
+        find = self.row.__getitem__
+        history = np.fromiter((find(ngram[:-1]) for ngram in ngrams), np.int64, size)
+        suffix = np.fromiter((find(ngram[1:]) for ngram in ngrams), np.int64, size) if order > 1 else history
+        chances, backs = self.backs[history] * self.chances[suffix], np.ones((size, len(models)))
+        row = {ngram: number for number, ngram in enumerate(ngrams)}
+        for column, orders in enumerate(models):
+            table = orders[order - 1] if order <= len(orders) else {}
+            where = np.fromiter((row[ngram] for ngram in table), np.int64, len(table))
+            values = np.array(list(table.values()), dtype=np.float64).reshape(-1, 2)
+            chances[where, column] = np.where(values[:, 0] > NEVER, 10 ** values[:, 0], 0)
+            backs[where, column] = np.where(values[:, 1] > NEVER, 10 ** values[:, 1], 0)
+        mixture = chances @ shares
+        # what is left of 1 after each history, and what shorter histories leave to the words that are not listed
+        listed = np.bincount(history, mixture, minlength=len(self.row))
+        rest = 1 - np.bincount(history, self.mixture[suffix], minlength=len(self.row))
+        full = (rest < 1e-12) | (listed > 1)  # no word is left to get it
+        mixture /= np.where(full, listed, 1.0)[history]
+        weights = np.where(full, 0.0, (1 - listed) / np.where(full, 1.0, rest))
+        without = np.bincount(history, minlength=len(self.row)) == 0
+        return _Rows(row, chances, backs, mixture), np.where(without, 0.0, np.maximum(_log10(weights), NEVER))
+
+
+def _log10(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """log10, of 0 too."""
+    with np.errstate(divide="ignore"):
+        return np.asarray(np.log10(values))
+
+
+def _closed(models: Sequence[Orders]) -> list[list[Ngram]]:
+    """The n-grams of several models by order, with the first and the last words of each where these were missing."""
+    longest = max(map(len, models))
+    tables: list[dict[Ngram, None]] = [{} for _ in range(longest)]
+    for orders in models:
+        for level, table in enumerate(orders):
+            tables[level].update(dict.fromkeys(table))
+    for level in range(longest - 1, 0, -1):
+        shorter = tables[level - 1]
+        for ngram in tables[level]:
+            shorter.setdefault(ngram[:-1])
+            shorter.setdefault(ngram[1:])
+    return [list(table) for table in tables]
 
 
 def _read_lines(path: Path) -> Iterator[str]:

@@ -18,7 +18,7 @@ from voxkit.rundir import read_config
 
 HYPOTHESES, LATTICES, CONFUSION, REJECTED = "hypotheses.jsonl.gz", "lattices", "confusion", "rejected.jsonl"
 WORDS = "words.txt"  # the table that the ids in lattices and confusion networks count in
-MAKERS = ("decode", "score-confidence apply")  # the second hands on what the first left
+MAKERS = ("decode", "score-confidence apply", "lm-nce rescore")  # the others hand on what the first left
 FRAME_SHIFT = "frame_shift"  # of the network's output, and so of lattices and confusion networks [s]
 
 T = TypeVar("T")

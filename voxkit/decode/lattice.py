@@ -182,41 +182,54 @@ class Lattice:
         """The n best distinct word sequences, each by its best path, best first.
 
         A* with exact costs to the end (Soong and Huang 1991). A state is expanded once per word sequence that leads
-        to it, so that the many ways to time the same words cost nothing.
+        to it, so that the many ways to time the same words cost nothing; and an arc is looked at after the better ones
+        that leave the same state.
         """
-        beta, first = self._best_to_end, self._leaving
-        found: list[Hypothesis] = []
-        if not np.isfinite(beta[0]):
-            return found
-        seen: set[tuple[int, tuple[int, ...]]] = set()
-        queue: list[tuple[float, int, int, tuple[int, ...], float, tuple[int, ...]]] = [(beta[0], 0, 0, (), 0.0, ())]
-        pushed = 1
+        beta, last = self._best_to_end, self.num_states - 1
+        if not last or not np.isfinite(beta[0]):
+            return [self.hypothesis([])] if n and not last else []
+        likely = self.cost + beta[self.dst]
+        order = np.lexsort((likely, self.src))
+        arcs, ahead, spend, words, targets = (
+            column[order].tolist() for column in (np.arange(self.num_arcs), likely, self.cost, self.word, self.dst)
+        )
+        first, until = self._leaving.tolist(), self._leaving[self.src + 1].tolist()
+        prefixes: dict[tuple[int, int], int] = {}  # numbers of word sequences, by that without the last word
+        seen: set[tuple[int, int]] = set()
+        path: list[tuple[int, int]] = [(0, 0)]  # an arc, and the step before it
+        queue: list[tuple[float, int, int, int, float, int]] = [(ahead[0], 0, first[0], 0, 0.0, 0)]
+        pushed, found = 1, list[list[int]]()
         while queue and len(found) < n:
-            _, _, state, words, cost, arcs = heapq.heappop(queue)
-            if (state, words) in seen:
+            _, _, place, prefix, cost, step = heapq.heappop(queue)
+            arc, word, target = arcs[place], words[place], targets[place]
+            if place + 1 < until[place]:
+                heapq.heappush(queue, (cost + ahead[place + 1], pushed, place + 1, prefix, cost, step))
+                pushed += 1
+            if word:
+                prefix = prefixes.setdefault((prefix, word), len(prefixes) + 1)
+            if (target, prefix) in seen:
                 continue
-            seen.add((state, words))
-            if state == self.num_states - 1:
-                found.append(self.hypothesis(list(arcs)))
+            seen.add((target, prefix))
+            path.append((arc, step))
+            if target == last:
+                found.append(_back(path))
                 continue
-            for arc in range(first[state], first[state + 1]):
-                target, word = int(self.dst[arc]), int(self.word[arc])
-                longer = (*words, word) if word else words
-                if (target, longer) not in seen:
-                    spent = cost + float(self.cost[arc])
-                    heapq.heappush(queue, (spent + beta[target], pushed, target, longer, spent, (*arcs, arc)))
-                    pushed += 1
-        return found
+            cost += spend[place]
+            there = first[target]
+            heapq.heappush(queue, (cost + ahead[there], pushed, there, prefix, cost, len(path) - 1))
+            pushed += 1
+        return [self.hypothesis(some) for some in found]
 
     def hypothesis(self, arcs: list[int]) -> Hypothesis:
         """What the path of these arcs says."""
-        spoken = [arc for arc in arcs if self.word[arc]]
+        taken = np.array(arcs, dtype=np.intp)
+        spoken = taken[self.word[taken] != 0]
         return Hypothesis(
             words=tuple(self.word[spoken].tolist()),
             starts=tuple(self.start[spoken].tolist()),
             ends=tuple(self.end[spoken].tolist()),
-            acoustic=float(self.acoustic[arcs].sum(dtype=np.float64)),
-            graph=float(self.graph[arcs].sum(dtype=np.float64)),
+            acoustic=float(self.acoustic[taken].sum(dtype=np.float64)),
+            graph=float(self.graph[taken].sum(dtype=np.float64)),
             arcs=tuple(arcs),
         )
 
@@ -260,6 +273,15 @@ def _plus(costs: Doubles, total: bool) -> float:
     if not total or not np.isfinite(best):
         return float(best)
     return float(best - np.log(np.exp(best - costs).sum()))
+
+
+def _back(path: list[tuple[int, int]]) -> list[int]:
+    """The arcs to the last step of a search; step 0 is its beginning."""
+    arcs, step = [], len(path) - 1
+    while step:
+        arc, step = path[step]
+        arcs.append(arc)
+    return arcs[::-1]
 
 
 def save(path: Path, lattices: Mapping[str, Lattice]) -> None:

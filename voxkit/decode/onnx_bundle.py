@@ -11,7 +11,7 @@ from torch import Tensor
 
 from voxkit import bundle
 from voxkit.bundle import Bundle
-from voxkit.nn import onnx_graph
+from voxkit.nn import onnx_graph, onnx_tables
 from voxkit.nn.onnx_graph import Graph, Method
 from voxkit.onnx_model import OnnxModel
 from voxkit.packed import Quantization
@@ -52,6 +52,8 @@ def write(loaded: Bundle, graph: Graph, facts: Mapping[str, str], folder: Path, 
         return file
     calibration = (tuple(tensor.numpy() for tensor in call) for call in eight.inputs)
     onnx_graph.to_int8(file, small, calibration, eight.per_channel, eight.symmetric, eight.method)
+    if graph.tables:
+        onnx_tables.to_int8(small)
     _tell_difference(loaded.model, OnnxModel(small), eight.inputs)
     return small
 

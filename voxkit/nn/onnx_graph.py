@@ -52,6 +52,7 @@ class Graph:
         dynamic: by the name of an input or output, the axes that may have any length, with the name of that length.
         lengths: integer inputs that count how much of an axis is valid, with the name of the axis' length.
         indices: integer inputs that are places below a length of that name, or numbers below a number.
+        tables: an int8 graph has its tables in 8 bits too, see `voxkit.nn.onnx_tables`.
     """
 
     inputs: Mapping[str, Tensor]
@@ -59,6 +60,7 @@ class Graph:
     dynamic: Mapping[str, Mapping[int, str]]
     lengths: Mapping[str, str] = field(default_factory=dict)
     indices: Mapping[str, str | int] = field(default_factory=dict)
+    tables: bool = False
 
 
 def require(command: str) -> ModuleType:

@@ -15,7 +15,7 @@ from voxkit.data import audio
 from voxkit.data.corpora import mini, mini_lexicon, mini_speech
 from voxkit.data.corpora.mini_config import MEN, WOMEN, MiniConfig
 from voxkit.data.manifests import read_lines
-from voxkit.errors import Problems, UserError
+from voxkit.errors import UserError
 
 SMALL = ("hours=0.015", "lm_sentences=3000", "dialects=[en-us,en-gb-scotland]", "dev_share=0.2", "test_share=0.2")
 
@@ -35,7 +35,7 @@ def make(out: Path, jobs: int, *sets: str) -> Path:
     out.mkdir(parents=True, exist_ok=True)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(mini_speech, "CHUNK", 6)
-        mini.prepare(build(MiniConfig, sets=[*SMALL, *sets]), out, out, jobs, Problems())
+        mini.prepare(build(MiniConfig, sets=[*SMALL, *sets]), out, out, jobs)
     return out
 
 

@@ -12,7 +12,7 @@ import soundfile
 
 from voxkit.data.corpora import an4, esc10, fsdd, kathleen_en, wake_words, writing
 from voxkit.data.corpora.corpus import Prepared, Utterance
-from voxkit.data.corpora.registry import CORPORA, LEXICAL, TAGGED, describe, unknown
+from voxkit.data.corpora.registry import CORPORA, LEXICAL, TAGGED, TEXTS, describe, unknown
 from voxkit.data.corpora.table import read_lines, read_table
 from voxkit.errors import DataError, Problems, UserError
 
@@ -269,7 +269,7 @@ def test_empty_corpus(tmp_path: Path) -> None:
 
 
 def test_registry() -> None:
-    assert [row[0] for row in describe()] == ["mini", *CORPORA, "espeak", *LEXICAL, *TAGGED, "dir"]
+    assert [row[0] for row in describe()] == ["mini", "spoken", *CORPORA, "espeak", *LEXICAL, *TAGGED, *TEXTS, "dir"]
     assert "did you mean an4" in unknown("an44").fix
 
 

@@ -190,7 +190,7 @@ def slurm() -> Finding:
 
 def corpora() -> Finding:
     """Which of the corpora that `voxkit prepare` knows lie in $VOXKIT_DATA."""
-    from voxkit.data.corpora.registry import CORPORA, LEXICAL, TAGGED
+    from voxkit.data.corpora.registry import CORPORA, LEXICAL, TAGGED, TEXTS
 
     root = os.environ.get("VOXKIT_DATA")
     if not root:
@@ -198,7 +198,7 @@ def corpora() -> Finding:
         return Finding("$VOXKIT_DATA", "missing", "not set; the folder of your corpora", fix, required=False)
     if not Path(root).is_dir():
         return Finding("$VOXKIT_DATA", "broken", f"{root} is not a folder", "mend the variable", required=False)
-    known = [*CORPORA, *LEXICAL, *TAGGED]
+    known = [*CORPORA, *LEXICAL, *TAGGED, *TEXTS]
     here = [name for name in known if (Path(root) / name).is_dir()]
     absent = [name for name in known if name not in here]
     found = f"{root} holds {', '.join(here) or 'none of the known corpora'}"

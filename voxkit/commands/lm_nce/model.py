@@ -13,15 +13,16 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from voxkit.commands.lm_nce.command import LmNce, ModelConfig
-from voxkit.commands.lm_nce.vocabulary import Vocabulary
+from voxkit.commands.lm_nce.vocabulary import BEGIN, END, UNKNOWN, Vocabulary
 from voxkit.config import from_mapping
+from voxkit.nn.onnx_graph import Graph
 
 State = tuple[Tensor, ...]  # each (N, ...)
 
@@ -64,21 +65,26 @@ class Lstm(nn.Module):
 
     def start(self, rows: int) -> State:
         """Output and cell of each layer, two tensors (N, L, W) of zeros."""
-        weight = self.layers[0].weight_hh_l0
+        weight = self._weights(0)[1]
         return (weight.new_zeros(rows, len(self.layers), weight.shape[1]),) * 2
 
     def advance(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         """(N, W) and a state -> (N, W) and the next state."""
         outputs, cells = [], []
-        for number, layer in enumerate(self.layers):
-            gates = F.linear(x, layer.weight_ih_l0, layer.bias_ih_l0)
-            gates = gates + F.linear(state[0][:, number], layer.weight_hh_l0, layer.bias_hh_l0)
+        for number in range(len(self.layers)):
+            enters, returns, bias, other = self._weights(number)
+            gates = F.linear(x, enters, bias) + F.linear(state[0][:, number], returns, other)
             enter, keep, new, show = gates.chunk(4, dim=1)
             cell = keep.sigmoid() * state[1][:, number] + enter.sigmoid() * new.tanh()
             x = show.sigmoid() * cell.tanh()
             outputs.append(x)
             cells.append(cell)
         return x, (torch.stack(outputs, 1), torch.stack(cells, 1))
+
+    def _weights(self, layer: int) -> Sequence[Tensor]:
+        """Of the input and of the last output, (4 W, W) each, and the biases beside them."""
+        weights: Sequence[Tensor] = cast(nn.LSTM, self.layers[layer]).all_weights[0]
+        return weights
 
     def join(self, states: Sequence[State]) -> State:
         """The rows of several states in one."""
@@ -97,10 +103,12 @@ class Block(nn.Module):
         self.feed = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
         self.dropout = nn.Dropout(config.dropout)
 
-    def parts(self, x: Tensor) -> tuple[Tensor, ...]:
+    def parts(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """(B, T, W) -> queries, keys and values (B, heads, T, W / heads)."""
-        parts = self.projection(self.norms[0](x)).chunk(3, dim=-1)
-        return tuple(part.unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in parts)
+        query, key, value = (
+            self.projection(self.norms[0](x)).unflatten(-1, (3, self.heads, -1)).transpose(1, 3).unbind(2)
+        )
+        return query, key, value
 
     def finish(self, x: Tensor, heard: Tensor) -> Tensor:
         """What comes in, and what attention (B, heads, T, W / heads) found for it."""
@@ -110,11 +118,14 @@ class Block(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B, T, W) -> (B, T, W)."""
         rate = self.rate if self.training else 0.0
-        return self.finish(x, F.scaled_dot_product_attention(*self.parts(x), dropout_p=rate, is_causal=True))
+        query, key, value = self.parts(x)
+        return self.finish(x, F.scaled_dot_product_attention(query, key, value, dropout_p=rate, is_causal=True))
 
 
 class Transformer(nn.Module):
     """Transformer blocks with sinusoidal positions (Vaswani et al. 2017)."""
+
+    rates: Tensor
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -138,8 +149,8 @@ class Transformer(nn.Module):
 
     def start(self, rows: int) -> State:
         """Keys and values (N, L, heads, T, W / heads) of T = 0 words, and how many of them count for each (N,)."""
-        block, weight = self.blocks[0], self.norm.weight
-        empty = weight.new_zeros(rows, len(self.blocks), block.heads, 0, self.width // block.heads)
+        heads, weight = self._block(0).heads, self.norm.weight
+        empty = weight.new_zeros(rows, len(self.blocks), heads, 0, self.width // heads)
         return empty, empty, weight.new_zeros(rows, dtype=torch.int64)
 
     def advance(self, x: Tensor, state: State) -> tuple[Tensor, State]:
@@ -149,11 +160,12 @@ class Transformer(nn.Module):
         heard = (place < lengths.unsqueeze(1)) | (place == keys.shape[3])  # (N, T + 1): words before, and this one
         x = self._placed(x, lengths).unsqueeze(1)
         mine: list[tuple[Tensor, Tensor]] = []
-        for number, block in enumerate(self.blocks):
+        for number in range(len(self.blocks)):
+            block = self._block(number)
             query, key, value = block.parts(x)
             mine.append((key, value))
-            both = (torch.cat([old[:, number], new], 2) for old, new in ((keys, key), (values, value)))
-            x = block.finish(x, F.scaled_dot_product_attention(query, *both, attn_mask=heard[:, None, None]))
+            both = [torch.cat([old[:, number], new], 2) for old, new in ((keys, key), (values, value))]
+            x = block.finish(x, F.scaled_dot_product_attention(query, both[0], both[1], attn_mask=heard[:, None, None]))
         # the new word goes after the last that counts, so that a row's words are its first
         grown = []
         for old, new in ((keys, [key for key, _ in mine]), (values, [value for _, value in mine])):
@@ -162,9 +174,12 @@ class Transformer(nn.Module):
             grown.append(room.scatter(3, where, torch.stack(new, 1)))
         return self.norm(x.squeeze(1)), (grown[0], grown[1], lengths + 1)
 
+    def _block(self, number: int) -> Block:
+        return cast(Block, self.blocks[number])
+
     def join(self, states: Sequence[State]) -> State:
-        """The rows of several states in one, with room for the longest."""
-        longest = max(keys.shape[3] for keys, _, _ in states)
+        """The rows of several states in one, with room for the longest and no more."""
+        longest = max((int(lengths.max()) for _, _, lengths in states if len(lengths)), default=0)
         padded = [[F.pad(part, (0, 0, 0, longest - part.shape[3])) for part in state[:2]] for state in states]
         keys, values = (torch.cat([pair[which] for pair in padded]) for which in range(2))
         return keys, values, torch.cat([lengths for _, _, lengths in states])
@@ -191,7 +206,13 @@ class LmModel(nn.Module):
         """(B, T) words -> (B, T, W) what is known after each."""
         return self.body(self.dropout(self.embedding(inputs)))
 
-    def forward(self, inputs: Tensor, targets: Tensor, real: Tensor, noise: Tensor | None = None) -> tuple[Tensor, ...]:
+    def forward(self, inputs: Tensor, *more: Any) -> tuple[Tensor, ...]:
+        """`training_scores` of batches (B, T), or one `step` of hypotheses (N,), which is what is exported."""
+        return self.training_scores(inputs, *more) if inputs.dim() == 2 else self.step(inputs, *more)
+
+    def training_scores(
+        self, inputs: Tensor, targets: Tensor, real: Tensor, noise: Tensor | None = None
+    ) -> tuple[Tensor, ...]:
         """Scores for the loss, over the N places of a batch that are real.
 
         Args:
@@ -207,6 +228,22 @@ class LmModel(nn.Module):
         if noise is None:
             return (self.all_scores(known),)
         return self.scores(known, targets[real]), F.linear(known, self.output.weight[noise], self.output.bias[noise])
+
+    def step(self, words: Tensor, *more: Tensor) -> tuple[Tensor, ...]:
+        """N hypotheses read a word each, and M words are scored after them.
+
+        Args:
+            words: (N,).
+            more: the parts of the state, the words to score (M,), and for each the hypothesis that it comes after (M,).
+
+        Returns:
+            The scores (M,), what is known after the hypotheses (N, W), the parts of their states, and of the words that
+            were scored the rows of the table of outputs (M, W) and their biases (M,).
+        """
+        *state, asked, parents = more
+        known, after = self.advance(words, tuple(state))
+        rows, biases = self.output.weight[asked], self.output.bias[asked]
+        return (known[parents] * rows).sum(1) + biases, known, *after, rows, biases
 
     def scores(self, hidden: Tensor, words: Tensor) -> Tensor:
         """(N, W) and a word for each (N,) -> (N,) its score: no sum over the vocabulary."""
@@ -233,3 +270,27 @@ def from_bundle(config: Mapping[str, Any], assets: Path) -> LmModel:
     """An untrained model of the bundle's shape."""
     ours = from_mapping(LmNce, config, "the bundle's config")
     return LmModel(ours, Vocabulary.load(assets))
+
+
+@torch.no_grad()
+def graph(model: LmModel) -> Graph:
+    """One step of hypotheses, to be exported; see `LmModel.step`. What a Transformer remembers is a word at least."""
+    state = model.start(2)
+    for _ in range(3):  # so that a Transformer has a past of which the length is seen
+        _, state = model.advance(torch.tensor([END, BEGIN]), state)
+    names = [f"state{number}" for number in range(len(state))]
+    row, asked = {0: "hypotheses"}, {0: "asked"}
+    past = [{**row, **({3: "past"} if part.dim() == 5 else {})} for part in state]
+    after = [{**row, **({3: "read"} if part.dim() == 5 else {})} for part in state]
+    examples = (torch.tensor([END, BEGIN]), *state, torch.tensor([END, UNKNOWN, END]), torch.tensor([0, 1, 0]))
+    inputs = {"words": row, **dict(zip(names, past, strict=True)), "asked": asked, "parents": asked}
+    outputs = {"scores": asked, "hidden": row, **{f"after{n}": axes for n, axes in enumerate(after)}}
+    outputs |= {"rows": asked, "biases": asked}
+    return Graph(
+        dict(zip(inputs, examples, strict=True)),
+        list(outputs),
+        {**inputs, **outputs},
+        {name: "past" for name, part in zip(names, state, strict=True) if part.dim() == 1},
+        {"words": len(model.vocabulary), "asked": len(model.vocabulary), "parents": "hypotheses"},
+        tables=True,
+    )

@@ -75,16 +75,18 @@ class Vocabulary:
     def word_ids(self, word: str) -> tuple[int, ...]:
         """The tokens of a word: one, or its pieces; `<unk>` for a word or piece that is not known."""
         if self.pieces is None:
-            return (self.index.get(word, UNKNOWN),)
-        if word in self.index and word.startswith("<class:"):
+            return (self._find(word),)
+        if word == MARKS[UNKNOWN] or (word in self.index and word.startswith("<class:")):
             return (self.index[word],)
-        return tuple(self.index.get(piece, UNKNOWN) for piece in self._processor.encode(word, out_type=str))
+        return tuple(self._find(piece) for piece in self._processor.encode(word, out_type=str))
+
+    def _find(self, token: str) -> int:
+        """The id of a word or piece; a mark that stands in a text is none."""
+        found = self.index.get(token, UNKNOWN)
+        return UNKNOWN if found in (BEGIN, END) else found
 
     def ids(self, words: Sequence[str]) -> list[int]:
         """The tokens of words, without marks."""
-        if self.pieces is None:
-            find = self.index.get
-            return [find(word, UNKNOWN) for word in words]
         return [token for word in words for token in self.word_ids(word)]
 
     def text(self, ids: Sequence[int]) -> str:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import gzip
-import json
 from collections import Counter
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -13,14 +10,13 @@ from voxkit.commands.make_graph.command import MakeGraph
 from voxkit.config import to_dict
 from voxkit.data.lang import BACKOFF, EPSILON, GRAPH, PIECES, Lang, train_pieces
 from voxkit.data.lexicon import BLANK, RESERVED_WORDS, Lexicon
+from voxkit.data.sentences import sentences
 from voxkit.data.text import normaliser
 from voxkit.decode import graph
 from voxkit.decode.arpa import UNKNOWN, Arpa
 from voxkit.errors import Problems, UserError
 from voxkit.progress import say
 from voxkit.rundir import digest, output
-
-Sentences = list[list[str]]
 
 
 @dataclass(frozen=True)
@@ -73,7 +69,7 @@ def make(config: MakeGraph, inputs: Inputs, out: Path, max_bad: float = 0.0) -> 
 
 def _make(config: MakeGraph, inputs: Inputs, work: Path, out: Path, max_bad: float) -> list[str]:
     normalise = normaliser(config.normaliser)
-    text = read_sentences(inputs.text, normalise) if inputs.text else []
+    text = list(sentences(inputs.text, normalise)) if inputs.text else []
     lm = Arpa.read(inputs.arpa, normalise) if inputs.arpa else None
     counts = Counter(word for sentence in text for word in sentence)
     if inputs.lexicon:
@@ -109,7 +105,7 @@ def _make(config: MakeGraph, inputs: Inputs, work: Path, out: Path, max_bad: flo
         lm.write(work / "lm.arpa")
         lines += _build_graph(lang, lm, work)
         if inputs.dev_text:
-            lines.append(f"{lm.perplexity(read_sentences(inputs.dev_text, normalise))} {out}")
+            lines.append(f"{lm.perplexity(sentences(inputs.dev_text, normalise))} {out}")
     elif inputs.dev_text:
         raise UserError("--dev-text without a language model", fix="give --text or --arpa too")
     return lines
@@ -190,42 +186,6 @@ def _report_missing(missing: Missing, counts: Counter[str], max_oov: float, work
     tokens = sum(missing.counts.values())
     detail = f"{tokens} / {counts.total()} running words" if counts else "by unigram probability"
     return f"%OOV {100 * missing.share:.2f} [ {detail}, {len(missing.counts)} words ] {out}"
-
-
-def read_sentences(path: Path, normalise: Callable[[str], str]) -> Sentences:
-    """Sentences of plain text, one a line, or of the supervisions of a Lhotse manifest (.jsonl, .jsonl.gz).
-
-    Raises:
-        DataError: lines of a manifest that are not JSON.
-        UserError: no such file, or no sentence in it.
-    """
-    manifest = path.name.removesuffix(".gz").endswith(".jsonl")
-    problems, total = Problems(), 0
-    sentences: Sentences = []
-    try:
-        with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else open(path, encoding="utf-8") as file:
-            for number, line in enumerate(file, start=1):
-                total += 1
-                try:
-                    texts = list(_transcripts(json.loads(line))) if manifest and line.strip() else [line]
-                except (ValueError, TypeError, AttributeError):
-                    where = f"{path}:{number}"
-                    problems.add("broken JSON", where, where, "not a line of a manifest", "write the manifest again")
-                    continue
-                sentences += [words for text in texts if (words := normalise(text).split())]
-    except (OSError, EOFError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: cannot be read: {error}", fix="give UTF-8 text or a manifest") from error
-    problems.settle(total)
-    if not sentences:
-        raise UserError(f"{path}: no sentence in it", fix="give one sentence a line, or cuts with transcripts")
-    return sentences
-
-
-def _transcripts(item: dict[str, object]) -> Iterator[str]:
-    """The texts of one line of a manifest: a cut with supervisions, or a supervision."""
-    supervisions = item.get("supervisions", [item] if "text" in item else [])
-    for supervision in supervisions if isinstance(supervisions, list) else []:
-        yield supervision.get("text") or ""
 
 
 def _digests(inputs: Inputs) -> dict[str, str]:

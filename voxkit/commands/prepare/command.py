@@ -1,9 +1,10 @@
-"""`voxkit prepare`: a corpus as Lhotse manifests, or as files of pronunciations or tagged sentences."""
+"""`voxkit prepare`: a corpus as Lhotse manifests, or as files of pronunciations, tagged sentences or text."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,16 +15,17 @@ from voxkit.commands.options import MaxBad
 from voxkit.config import ConfigFile, PrintConfig, Set, build, to_dict, to_yaml
 from voxkit.data.corpora.espeak_config import EspeakConfig
 from voxkit.data.corpora.mini_config import MiniConfig
+from voxkit.data.corpora.spoken_config import SpokenConfig
 from voxkit.errors import Interrupted, Problems, UserError
 
 if TYPE_CHECKING:
-    from voxkit.data.corpora.corpus import Lexical, Pronounced, TaggedCorpus
+    from voxkit.data.corpora.corpus import Lexical, Pronounced, TaggedCorpus, TextCorpus
 
 CONFIG = MiniConfig
 
 Jobs = Annotated[
     int | None,
-    typer.Option("--num-jobs", "-j", min=1, help="mini: processes.", show_default="all CPUs"),
+    typer.Option("--num-jobs", "-j", min=1, help="mini, spoken: processes.", show_default="all CPUs"),
 ]
 
 
@@ -37,9 +39,14 @@ def prepare(
     ] = None,
     download: Annotated[bool, typer.Option(help="Download what is not on this machine.")] = True,
     max_bad: MaxBad = 0.0,
+    text: Annotated[
+        list[str] | None,
+        typer.Option(metavar="PART=FILE", help="spoken: text of train, dev, test or lexicon (repeatable)."),
+    ] = None,
     hours: Annotated[float | None, typer.Option(help="mini: hours of speech.", show_default="1")] = None,
     seed: Annotated[
-        int | None, typer.Option(help="mini: everything follows from it; espeak: the parts do.", show_default="1")
+        int | None,
+        typer.Option(help="mini, spoken: everything follows from it; espeak: the parts do.", show_default="1"),
     ] = None,
     num_jobs: Jobs = None,
     config: ConfigFile = None,
@@ -57,10 +64,14 @@ def prepare(
     of these: it is spoken on the spot (--print-config shows its settings). `dir` reads the folder --source: audio
     files with or without transcripts.tsv (path<TAB>text[<TAB>speaker]), or a Kaldi data directory.
 
-    Corpora without sound (HOURS is - in --list) hold pronunciations or named entities. Of pronunciations --out gets
-    train.tsv, dev.tsv and test.tsv, with lines word<TAB>phone phone ...<TAB>language. `espeak` needs no files:
+    Corpora without sound (HOURS is - in --list) hold pronunciations, named entities or text. Of pronunciations --out
+    gets train.tsv, dev.tsv and test.tsv, with lines word<TAB>phone phone ...<TAB>language. `espeak` needs no files:
     espeak-ng pronounces the most frequent words of each language, or yours (prepare espeak --print-config shows its
-    settings). Of named entities --out gets train.conll, dev.conll and test.conll, with lines word<TAB>BIO tag.
+    settings). Of named entities --out gets train.conll, dev.conll and test.conll, with lines word<TAB>BIO tag. Of text
+    --out gets train.txt, dev.txt and test.txt with a sentence or an utterance a line, and more where the corpus has it.
+
+    `spoken` speaks sentences of your own text with the voices of `mini`: --text train=FILE, dev=FILE and test=FILE;
+    the lexicon also has the words of --text lexicon=FILE (prepare spoken --print-config shows its settings).
 
     [bold]Examples[/bold]
 
@@ -72,7 +83,11 @@ def prepare(
 
       voxkit prepare espeak --out data/words --set languages=\[en-us,de,fr] --set per_language=5000
 
+      voxkit prepare spoken --out data/talk --text train=train.txt --text dev=dev.txt --text test=test.txt
+
       voxkit prepare snips --out data/snips
+
+      voxkit prepare multiwoz21 --out data/multiwoz
 
       voxkit prepare dir --source my_recordings --out data/mine --max-bad 0.05
     """
@@ -81,10 +96,16 @@ def prepare(
         return
     if corpus is None:
         raise UserError("no corpus named", fix="voxkit prepare CORPUS --out DIR; voxkit prepare --list shows them")
-    from voxkit.data.corpora.registry import LEXICAL, TAGGED
+    from voxkit.data.corpora.registry import LEXICAL, TAGGED, TEXTS
 
     settings = {"config": config, "sets": set_, "seed": seed}
-    if corpus == "mini":
+    if corpus != "spoken":
+        _refuse(f"only spoken takes text; {corpus} has no", {"--text": text})
+    if corpus == "spoken":
+        refused = {"--source": source, "--max-bad": max_bad or None, "--hours": hours}
+        _refuse("spoken is spoken on the spot and has no", refused)
+        _spoken(out, num_jobs, print_config, settings, text)
+    elif corpus == "mini":
         _refuse("mini is spoken on the spot and has no", {"--source": source, "--max-bad": max_bad or None})
         _mini(out, num_jobs, print_config, {**settings, "hours": hours})
     elif corpus == "espeak":
@@ -92,13 +113,15 @@ def prepare(
         _refuse("espeak is pronounced on the spot and has no", refused)
         _espeak(out, max_bad, print_config, settings)
     else:
-        how = "read from files" if corpus in LEXICAL or corpus in TAGGED else "recorded"
+        how = "read from files" if corpus in {*LEXICAL, *TAGGED, *TEXTS} else "recorded"
         for_others = {"--hours": hours, "--seed": seed, "--num-jobs": num_jobs, "--config": config, "--set": set_}
         _refuse(f"{corpus} is {how} and has no", {**for_others, "--print-config": print_config or None})
         if corpus in LEXICAL:
             _lexical(LEXICAL[corpus], out, source, download, max_bad)
         elif corpus in TAGGED:
             _tagged(TAGGED[corpus], out, source, download, max_bad)
+        elif corpus in TEXTS:
+            _text(TEXTS[corpus], out, source, download, max_bad)
         else:
             _recorded(corpus, out, source, download, max_bad)
 
@@ -115,19 +138,50 @@ def _mini(out: Path | None, jobs: int | None, print_config: bool, settings: dict
         print(to_yaml(config), end="")
         return
     from voxkit.data.corpora import mini
+
+    _speak("mini", out, jobs, to_dict(config), partial(mini.prepare, config))
+
+
+def _spoken(
+    out: Path | None, jobs: int | None, print_config: bool, settings: dict[str, Any], text: list[str] | None
+) -> None:
+    texts: dict[str, list[str]] = {}
+    for item in text or ():
+        part, equals, path = item.partition("=")
+        if not (part and equals and path):
+            raise UserError(f"--text {item}: not of the form PART=FILE", fix="write for example --text train=FILE")
+        texts.setdefault(part, []).append(path)
+    config = build(SpokenConfig, **settings, texts=texts or None)
+    if print_config:
+        print(to_yaml(config), end="")
+        return
+    from voxkit.data.corpora import spoken
+    from voxkit.rundir import digest
+
+    paths = sorted({path for of_part in config.texts.values() for path in of_part})
+    spec = {**to_dict(config), "digests": {path: digest(Path(path)) for path in paths}}
+    _speak("spoken", out, jobs, spec, partial(spoken.prepare, config))
+
+
+def _speak(
+    name: str,
+    out: Path | None,
+    jobs: int | None,
+    spec: dict[str, Any],
+    prepare: Callable[[Path, Path, int], dict[str, tuple[int, float]]],
+) -> None:
+    """A corpus that is spoken on the spot, by `prepare(work, out, processes)`; the same command goes on with it."""
     from voxkit.rundir import output
     from voxkit.train.interrupt import listening
 
     sizes: dict[str, tuple[int, float]] = {}
-    with output(_given(out), "prepare", {"corpus": "mini", **to_dict(config)}) as folder, listening() as signals:
+    with output(_given(out), "prepare", {"corpus": name, **spec}) as folder, listening() as signals:
         if folder.done:
             return
         processes = jobs or len(os.sched_getaffinity(0))
-        if not signals.attempt(
-            lambda: sizes.update(mini.prepare(config, folder.work, folder.out, processes, Problems()))
-        ):
+        if not signals.attempt(lambda: sizes.update(prepare(folder.work, folder.out, processes))):
             raise Interrupted(f"{signals.received}; the same command goes on with {folder.work}")
-    _tell("mini", sizes, folder.out)
+    _tell(name, sizes, folder.out)
 
 
 def _recorded(name: str, out: Path | None, source: Path | None, download: bool, max_bad: float) -> None:
@@ -200,8 +254,22 @@ def _tagged(corpus: TaggedCorpus, out: Path | None, source: Path | None, downloa
     print(f"{corpus.name}: {sizes} -> {made.out}")
 
 
+def _text(corpus: TextCorpus, out: Path | None, source: Path | None, download: bool, max_bad: float) -> None:
+    from voxkit.data.corpora import lm_text
+    from voxkit.rundir import output
+
+    out = _given(out)
+    folder, spec = _located(corpus, source, download, max_bad)
+    with output(out, "prepare", spec, resumable=False) as made:
+        if made.done:
+            return
+        problems = Problems()
+        sizes = lm_text.write(corpus.read(folder, problems), made.work, problems, max_bad)
+    print(f"{corpus.name}: {sizes} -> {made.out}")
+
+
 def _located(
-    corpus: Lexical | TaggedCorpus, source: Path | None, download: bool, max_bad: float
+    corpus: Lexical | TaggedCorpus | TextCorpus, source: Path | None, download: bool, max_bad: float
 ) -> tuple[Path, dict[str, Any]]:
     """The folder of a corpus, and what decides what is made of it."""
     from voxkit.data.corpora.source import locate

@@ -92,7 +92,7 @@ def own_config(
     """The config that the model was trained with, for other data and with other settings of the training.
 
     Raises:
-        UserError: the room's models are not trained by a task, or a setting is wrong.
+        UserError: the room's models are not trained by a task or not on one set, or a setting is wrong.
     """
     kind = getattr(bundle.room(loaded.system, "command"), "CONFIG", None)
     if kind is None or not {"data", "train"} <= set(kind.model_fields):
@@ -101,6 +101,11 @@ def own_config(
             fix="quantize it after training, without --aware and --dev",
         )
     config: Any = from_mapping(kind, loaded.config, f"{loaded.path / CONFIG}: config")
+    if not {"train", "dev"} <= set(type(config.data).model_fields):
+        raise UserError(
+            f"{loaded.system}: its models are not trained on one --train, so they cannot be trained for few bits here",
+            fix="quantize it after training, without --aware",
+        )
     values = config.model_dump(mode="json")
     for name, path in (("train", train), ("dev", dev)):
         if path is not None:

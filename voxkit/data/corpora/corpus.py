@@ -103,3 +103,11 @@ class TaggedCorpus(Listed):
 
     files: Callable[[Path], Sequence[Path]]
     read: Callable[[Path, Problems], Mapping[str, Sequence[Sentence]]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextCorpus(Listed):
+    """A corpus of text; `files` as for pronunciations, `read` returns the lines of each part."""
+
+    files: Callable[[Path], Sequence[Path]]
+    read: Callable[[Path, Problems], Mapping[str, Sequence[str]]]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from typing import Any
 from voxkit.data.corpora import espeak, mini_lexicon, writing
 from voxkit.data.corpora.corpus import Prepared, Utterance
 from voxkit.data.corpora.division import part_of
-from voxkit.data.corpora.mini_config import WOMEN, MiniConfig
+from voxkit.data.corpora.mini_config import WOMEN, MiniConfig, VoiceConfig
 from voxkit.data.corpora.mini_grammar import Grammar, Sentence
 from voxkit.data.corpora.mini_speech import Order, Spoken, speak_all
 from voxkit.errors import Problems, UserError
@@ -35,7 +35,7 @@ class Plan:
     words: Sequence[str]
 
 
-def prepare(config: MiniConfig, work: Path, out: Path, jobs: int, problems: Problems) -> writing.Sizes:
+def prepare(config: MiniConfig, work: Path, out: Path, jobs: int) -> writing.Sizes:
     """Speak the corpus in `work` and write its manifests, with the audio under `out`, where `work` will be moved.
 
     Raises:
@@ -45,13 +45,16 @@ def prepare(config: MiniConfig, work: Path, out: Path, jobs: int, problems: Prob
     plan = make_plan(config)
     orders = [order for part in PARTS for order in plan.orders[part]]
     spoken = speak_all(orders, work / "audio", work / "parts", config.sampling_rate, config.stress, jobs)
-    prepared = Prepared(dict(_utterances(plan, spoken, work)), _files(config, plan, spoken))
-    sizes = writing.write(prepared, work, problems, home=out)
+    customs = {part: [sentence.custom() for sentence in plan.sentences[part]] for part in PARTS}
+    files = lexicons(config, plan.words, plan.orders["train"], spoken)
+    files["text_train.txt"] = "".join(f"{line}\n" for line in plan.lm_text)
+    prepared = Prepared(dict(utterances(plan.orders, customs, spoken, work)), files)
+    sizes = writing.write(prepared, work, Problems(), home=out)
     shutil.rmtree(work / "parts")
     return sizes
 
 
-def check_voices(config: MiniConfig) -> None:
+def check_voices(config: VoiceConfig) -> None:
     """Raise UserError if espeak-ng is not installed or lacks a dialect or variant of the config."""
     known = espeak.variants()
     unknown = [variant for variant in config.variants if variant not in known]
@@ -67,7 +70,11 @@ def make_plan(config: MiniConfig) -> Plan:
     rng = random.Random(config.seed)
     voices = divide(config.variants)
     orders = {
-        part: [_order(config, part, n, s, voices[part], rng) for n, s in enumerate(sentences[part])] for part in PARTS
+        part: [
+            order_of(config, part, number, sentence.words, voices[part], rng, sentence.spelled)
+            for number, sentence in enumerate(sentences[part])
+        ]
+        for part in PARTS
     }
     return Plan(orders, sentences, lm_text, words)
 
@@ -106,7 +113,7 @@ def _sentences(config: MiniConfig) -> tuple[dict[str, list[Sentence]], list[str]
             candidates[part].setdefault(sentence.text, sentence)
         elif wanted["train"] > 0:
             chosen["train"].append(sentence)
-            wanted["train"] -= _seconds(sentence, config)
+            wanted["train"] -= seconds(sentence.text, config, len(sentence.spelled))
         else:
             lm_text.append(sentence.text)
     text = [sentence.text for sentence in chosen["train"]] + lm_text
@@ -129,28 +136,34 @@ def _sentences(config: MiniConfig) -> tuple[dict[str, list[Sentence]], list[str]
             sentence = waiting.pop(0)
             if known.issuperset(sentence.words):
                 chosen[part].append(sentence)
-                wanted[part] -= _seconds(sentence, config)
+                wanted[part] -= seconds(sentence.text, config, len(sentence.spelled))
     return chosen, text, grammar.words()
 
 
-def _seconds(sentence: Sentence, config: MiniConfig) -> float:
+def seconds(text: str, config: VoiceConfig, spelled: int = 0) -> float:
     """About how long a sentence will be [s]; letters and digits said one by one take longer than they look."""
-    characters = len(sentence.text) + 1.5 * len(sentence.spelled)
+    characters = len(text) + 1.5 * spelled
     return 0.6 + 0.0505 * characters * 170 / (sum(config.rate) / 2)
 
 
-def _order(
-    config: MiniConfig, part: str, number: int, sentence: Sentence, variants: Sequence[str], rng: random.Random
+def order_of(
+    config: VoiceConfig,
+    part: str,
+    number: int,
+    words: tuple[str, ...],
+    variants: Sequence[str],
+    rng: random.Random,
+    spelled: Container[int] = (),
 ) -> Order:
+    """How sentence `number` of a part will be spoken; the words at the places `spelled` are letters."""
     dialect = config.dialects[number % len(config.dialects)]
     variant = rng.choice(variants)
     noise = "none" if rng.random() < config.clean else rng.choice(config.noises)
     return Order(
         id=f"{dialect}-{variant}-{part}{number:06d}",
-        words=sentence.words,
+        words=words,
         spoken=tuple(
-            mini_lexicon.LETTER_A if word == "a" and at in sentence.spelled else word
-            for at, word in enumerate(sentence.words)
+            mini_lexicon.LETTER_A if word == "a" and at in spelled else word.lower() for at, word in enumerate(words)
         ),
         dialect=dialect,
         variant=variant,
@@ -165,27 +178,33 @@ def _order(
     )
 
 
-def _utterances(plan: Plan, spoken: Sequence[Spoken], folder: Path) -> Iterator[tuple[str, list[Utterance]]]:
+def utterances(
+    orders: Mapping[str, Sequence[Order]],
+    customs: Mapping[str, Sequence[Mapping[str, Any]]],
+    spoken: Iterable[Spoken],
+    folder: Path,
+) -> Iterator[tuple[str, list[Utterance]]]:
+    """The utterances of each part, with what is known of each beside how it was spoken (`customs`)."""
     results = iter(spoken)
     for part in PARTS:
-        utterances = []
-        for order, sentence in zip(plan.orders[part], plan.sentences[part], strict=True):
+        made = []
+        for order, custom in zip(orders[part], customs[part], strict=True):
             result = next(results)
             path = folder / "audio" / f"{order.id}.flac"
-            utterances.append(
+            made.append(
                 Utterance(
                     id=order.id,
                     path=path,
                     where=str(path),
-                    text=sentence.text,
+                    text=" ".join(order.words),
                     speaker=f"{order.dialect}-{order.variant}",
                     gender="female" if order.variant in WOMEN else "male",
                     language=order.dialect,
-                    custom={**sentence.custom(), **_conditions(order)},
+                    custom={**custom, **_conditions(order)},
                     alignment={"word": result.words, "phone": result.phones},
                 )
             )
-        yield part, utterances
+        yield part, made
 
 
 def _conditions(order: Order) -> dict[str, Any]:
@@ -194,14 +213,15 @@ def _conditions(order: Order) -> dict[str, Any]:
     return {key: value for key, value in shown.items() if key != "snr" or order.noise != "none"}
 
 
-def _files(config: MiniConfig, plan: Plan, spoken: Sequence[Spoken]) -> dict[str, str]:
-    """`lexicon.txt` over all dialects, `lexicon_<dialect>.txt`, `text_train.txt`."""
-    files = {"text_train.txt": "".join(f"{line}\n" for line in plan.lm_text)}
-    everywhere = []
-    train = list(zip(plan.orders["train"], spoken, strict=False))
+def lexicons(
+    config: VoiceConfig, words: Iterable[str], orders: Sequence[Order], spoken: Iterable[Spoken]
+) -> dict[str, str]:
+    """`lexicon.txt` over all dialects and `lexicon_<dialect>.txt`: words said alone, and as in what was spoken."""
+    files, everywhere, words = {}, [], list(words)
+    train = list(zip(orders, spoken, strict=False))
     for dialect in config.dialects:
         heard = mini_lexicon.count((o.words, s.pronunciations) for o, s in train if o.dialect == dialect)
-        here = mini_lexicon.merge(mini_lexicon.alone(plan.words, dialect, config.stress), heard)
+        here = mini_lexicon.merge(mini_lexicon.alone(words, dialect, config.stress), heard)
         files[f"lexicon_{dialect}.txt"] = mini_lexicon.render(here, config.prune)
         everywhere.append(here)
     files["lexicon.txt"] = mini_lexicon.render(mini_lexicon.merge(*everywhere), config.prune)

@@ -1,4 +1,4 @@
-"""What can be asked of the embedded corpus."""
+"""What can be asked of the embedded voices and of the embedded corpus."""
 
 from __future__ import annotations
 
@@ -22,17 +22,10 @@ Range = tuple[float, float]
 LIMITS = {"rate": (80, 450), "pitch": (0, 100), "snr": (-20, 100), "gain": (-60, 0)}
 
 
-class MiniConfig(Config):
-    """The embedded corpus."""
+class VoiceConfig(Config):
+    """How sentences are spoken."""
 
-    hours: float = Field(1.0, gt=0, le=1000, description="speech in all parts together, about [h]")
-    dev_share: float = Field(0.06, ge=0, le=0.4, description="share of dev")
-    test_share: float = Field(0.12, ge=0, le=0.4, description="share of test")
     seed: int = Field(1, ge=0, description="everything follows from it")
-    vocabulary: int = Field(450, ge=400, le=50_000, description="different words, about; more means more names")
-    lm_sentences: int = Field(
-        20_000, ge=0, le=10_000_000, description="further training sentences, not spoken, in text_train.txt"
-    )
     dialects: tuple[str, ...] = Field(
         DIALECTS,
         min_length=1,
@@ -69,3 +62,15 @@ class MiniConfig(Config):
         if len(set(names)) < len(names):
             raise ValueError("one is named twice")
         return names
+
+
+class MiniConfig(VoiceConfig):
+    """The embedded corpus."""
+
+    hours: float = Field(1.0, gt=0, le=1000, description="speech in all parts together, about [h]")
+    dev_share: float = Field(0.06, ge=0, le=0.4, description="share of dev")
+    test_share: float = Field(0.12, ge=0, le=0.4, description="share of test")
+    vocabulary: int = Field(450, ge=400, le=50_000, description="different words, about; more means more names")
+    lm_sentences: int = Field(
+        20_000, ge=0, le=10_000_000, description="further training sentences, not spoken, in text_train.txt"
+    )

@@ -15,7 +15,7 @@ def alone(words: Iterable[str], dialect: str, stress: bool) -> dict[str, Counter
     """Each word said alone, counted once; a single letter then is the letter's name."""
     speaker = Speaker.get()
     speaker.set_voice(dialect)
-    found = {word: Counter([speaker.pronounce(word, stress)]) for word in words}
+    found = {word: Counter([speaker.pronounce(word.lower(), stress)]) for word in words}
     return {word: Counter({phones: 1 for phones in counts if phones}) for word, counts in found.items()}
 
 

@@ -1,7 +1,7 @@
 """All corpora by name.
 
-`mini` is spoken and `espeak` pronounced on the spot, `dir` is the user's own; the others are recorded, lexical, or
-tagged text.
+`mini` and `spoken` are spoken and `espeak` is pronounced on the spot, `dir` is the user's own; the others are recorded,
+lexical, tagged text, or plain text.
 """
 
 from __future__ import annotations
@@ -17,14 +17,19 @@ from voxkit.data.corpora import (
     germeval2014,
     kathleen_en,
     librispeech_mini,
+    multiwoz21,
     ner_btc,
     sigmorphon,
     snips,
+    tinyshakespeare,
+    topical_chat,
     wake_words,
+    war_and_peace,
     wikipron,
+    wikitext2,
     wnut17,
 )
-from voxkit.data.corpora.corpus import Corpus, Lexical, Listed, TaggedCorpus
+from voxkit.data.corpora.corpus import Corpus, Lexical, Listed, TaggedCorpus, TextCorpus
 from voxkit.errors import UserError
 
 CORPORA: dict[str, Corpus] = {
@@ -37,6 +42,10 @@ LEXICAL: dict[str, Lexical] = {
 TAGGED: dict[str, TaggedCorpus] = {
     module.CORPUS.name: module.CORPUS for module in (snips, wnut17, ner_btc, germeval2014)
 }
+TEXTS: dict[str, TextCorpus] = {
+    module.CORPUS.name: module.CORPUS
+    for module in (war_and_peace, tinyshakespeare, wikitext2, multiwoz21, topical_chat)
+}
 MINI = (
     "mini",
     "any",
@@ -44,6 +53,14 @@ MINI = (
     "of your own making",
     "spoken by espeak-ng",
     "commands, spelled names, numbers; dialects",
+)
+SPOKEN = (
+    "spoken",
+    "any",
+    "110/h",
+    "that of your text",
+    "spoken by espeak-ng",
+    "sentences of your text in many voices, with noise",
 )
 ESPEAK = (
     "espeak",
@@ -59,10 +76,11 @@ DIR = ("dir", "any", "any", "yours", "--source", "a folder of audio, or a Kaldi 
 def describe() -> Iterator[tuple[str, str, str, str, str, str]]:
     """Name, hours, megabytes, licence, where from, and what, of every corpus; those without sound have "-" hours."""
     yield MINI
+    yield SPOKEN
     for corpus in CORPORA.values():
         yield _row(corpus, f"{corpus.hours:g}")
     yield ESPEAK
-    for silent in (*LEXICAL.values(), *TAGGED.values()):
+    for silent in (*LEXICAL.values(), *TAGGED.values(), *TEXTS.values()):
         yield _row(silent, "-")
     yield DIR
 
@@ -74,6 +92,6 @@ def _row(corpus: Listed, hours: str) -> tuple[str, str, str, str, str, str]:
 
 def unknown(name: str) -> UserError:
     """What to raise for a name that is no corpus."""
-    names = ["mini", *CORPORA, "espeak", *LEXICAL, *TAGGED, "dir"]
+    names = ["mini", "spoken", *CORPORA, "espeak", *LEXICAL, *TAGGED, *TEXTS, "dir"]
     near = difflib.get_close_matches(name, names, n=1)
     return UserError(f"no corpus {name!r}", fix=f"did you mean {near[0]}?" if near else f"one of {', '.join(names)}")

@@ -1,0 +1,117 @@
+"""Language models in fewer bits, and as integers."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from tests.commands.lm_nce.small_lm import WORDS, model, save
+from voxkit import bundle
+from voxkit.commands.lm_nce.in_use import InUse, first
+from voxkit.commands.lm_nce.model import LmModel
+from voxkit.commands.lm_nce.scorer import OnnxScorer, open_scorer
+from voxkit.commands.lm_nce.vocabulary import FILE
+from voxkit.commands.quantize import afterwards, eight
+from voxkit.commands.quantize.command import Quantize
+from voxkit.commands.quantize.source import Data, open_source, own_config
+from voxkit.config import build
+from voxkit.errors import UserError
+
+KINDS = ("lstm", "transformer")
+
+
+@pytest.fixture
+def text(tmp_path: Path) -> Path:
+    """Sentences of all lengths."""
+    path = tmp_path / "dev.txt"
+    path.write_text("".join(" ".join(WORDS[n % 7 : n % 7 + n % 11 + 1]) + "\n" for n in range(60)))
+    return path
+
+
+def report(folder: Path) -> dict[str, dict[str, float]]:
+    found = json.loads((folder / "report.json").read_text())["scores"]
+    return {name: one["value"] if isinstance(one, dict) else one for name, one in found.items()}
+
+
+@pytest.mark.parametrize("tie", [True, False])
+def test_packed_weights(tie: bool, text: Path, tmp_path: Path) -> None:
+    exp = save(model(tie=tie), tmp_path / "exp", tie=tie)
+    afterwards.run(open_source(exp), build(Quantize), Data(dev=text), tmp_path / "out", report=True)
+    loaded = bundle.load(tmp_path / "out").model
+    assert isinstance(loaded, LmModel)
+    assert (loaded.output.weight is loaded.embedding.weight) == tie
+    scores = report(tmp_path / "out")
+    assert scores["quantized"] == pytest.approx(scores["float"], rel=0.1)
+    assert scores["quantized"] != scores["float"]
+
+
+def test_tied_tables_are_stored_once(tmp_path: Path) -> None:
+    sizes = {}
+    for tie in (True, False):
+        exp = save(model(tie=tie), tmp_path / f"exp{tie}", tie=tie)
+        afterwards.run(open_source(exp), build(Quantize), Data(), tmp_path / f"out{tie}", report=False)
+        tensors = load_file(bundle.weights(tmp_path / f"out{tie}"))
+        sizes[tie] = sum(one.numel() for one in tensors.values() if one.dtype == torch.uint8)
+    assert sizes[False] - sizes[True] == (len(WORDS) + 3) * 8
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_integers_in_onnxruntime(kind: str, text: Path, tmp_path: Path) -> None:
+    exp = save(model(kind), tmp_path / "exp", kind)
+    eight.run(open_source(exp), build(Quantize), Data(calibrate=text), tmp_path / "out", report=False)
+    used = InUse(open_source(exp), text)
+    full, small = (used.score(bundle.load(path).model) for path in (exp, tmp_path / "out"))
+    assert small.value == pytest.approx(full.value, rel=0.1)
+    scorer, wanted = open_scorer(tmp_path / "out"), open_scorer(exp)
+    assert isinstance(scorer, OnnxScorer)
+    scale = wanted.weight.abs().amax(1) / 127
+    assert ((scorer.weight - wanted.weight).abs().amax(1) <= 0.51 * scale).all()  # each row has levels of its own
+
+
+def test_an_int8_graph_is_small(text: Path, tmp_path: Path) -> None:
+    exp = save(model(width=64), tmp_path / "exp", width=64)
+    eight.run(open_source(exp), build(Quantize), Data(calibrate=text), tmp_path / "out", report=False)
+    assert bundle.size(tmp_path / "out").weights < 0.35 * bundle.size(exp).weights
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_calibration_steps_are_those_of_sentences(kind: str, text: Path, tmp_path: Path) -> None:
+    exp = save(model(kind), tmp_path / "exp", kind)
+    used = InUse(open_source(exp), text)
+    pairs = {
+        (int(before), int(after))
+        for one in used.sentences
+        for before, after in zip([1, *one.tokens[:-1]], one.tokens, strict=True)
+    }
+    seen = set()
+    for words, *_, asked, parents in used.calibration():
+        assert parents.tolist() == list(range(len(words)))
+        seen |= set(zip(words.tolist(), asked.tolist(), strict=True))
+    assert seen == pairs
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_first_hypothesis_of_a_call(kind: str, text: Path, tmp_path: Path) -> None:
+    loaded = open_source(save(model(kind), tmp_path / "exp", kind))
+    call = next(InUse(loaded, text).calibration())
+    with torch.inference_mode():
+        some, whole = loaded.model(*first(call)), loaded.model(*call)
+    for one, other in zip(some, whole, strict=True):
+        torch.testing.assert_close(one, other[:1])
+
+
+def test_a_graph_with_other_words_is_refused(text: Path, tmp_path: Path) -> None:
+    exp = save(model(), tmp_path / "exp")
+    eight.run(open_source(exp), build(Quantize), Data(calibrate=text), tmp_path / "out", report=False)
+    file = tmp_path / "out" / "bundle" / "assets" / FILE
+    file.write_text(file.read_text().replace("alice", "zelda"))
+    with pytest.raises(UserError, match="that of another model"):
+        open_scorer(tmp_path / "out")
+
+
+def test_training_for_few_bits_is_refused(text: Path, tmp_path: Path) -> None:
+    exp = save(model(), tmp_path / "exp")
+    with pytest.raises(UserError, match="cannot be trained for few bits"):
+        own_config(open_source(exp), text, text)

@@ -1,0 +1,79 @@
+"""Sentences of text files and manifests, and what is told of bad ones."""
+
+import gzip
+import json
+from pathlib import Path
+
+import pytest
+
+from voxkit.data import sentences as module
+from voxkit.data.sentences import sentences
+from voxkit.errors import DataError, Problems, UserError
+
+
+def lines_of(problems: Problems) -> list[str]:
+    return [problem.where.rpartition(":")[2] for problem in problems]
+
+
+@pytest.mark.parametrize("name", ["text.txt", "text.gz", "text"])
+def test_lines_of_text(tmp_path: Path, name: str) -> None:
+    data = "\ufeffGo  to\r\n\n   \nZwölf\ttwo".encode()
+    (tmp_path / name).write_bytes(gzip.compress(data) if name.endswith(".gz") else data)
+    assert list(sentences(tmp_path / name, str.lower)) == [["go", "to"], ["zwölf", "two"]]
+
+
+def test_transcripts_of_manifests(tmp_path: Path) -> None:
+    cuts = [{"id": "a", "supervisions": [{"id": "s", "text": "Go to"}, {"id": "t", "text": None}]}, {"text": "two"}]
+    path = tmp_path / "cuts.jsonl.gz"
+    path.write_bytes(gzip.compress("\n".join(map(json.dumps, cuts)).encode()))
+    assert list(sentences(path, str.lower)) == [["go", "to"], ["two"]]
+    path.write_bytes(gzip.compress(b'{"text": "a"}\n{"text"\n[1]\n'))
+    with pytest.raises(DataError) as caught:
+        list(sentences(path, str))
+    assert lines_of(caught.value.problems) == ["2", "3"]
+
+
+def test_other_encodings_are_told_with_their_lines(tmp_path: Path) -> None:
+    path = tmp_path / "latin.txt"
+    path.write_bytes("gut\ngrün\nblau\nweiß\n".encode("latin-1"))
+    with pytest.raises(
+        DataError, match=r"latin\.txt:2  .*not UTF-8; convert the file, for example with iconv"
+    ) as caught:
+        list(sentences(path, str))
+    assert lines_of(caught.value.problems) == ["2", "4"]
+    problems = Problems()
+    assert list(sentences(path, str, problems)) == [["gut"], ["blau"]]
+    assert lines_of(problems) == ["2", "4"]
+
+
+def test_utf16_is_no_text(tmp_path: Path) -> None:
+    (tmp_path / "wide.txt").write_text("one\ntwo\n", encoding="utf-16")
+    with pytest.raises(DataError, match="other encoding"):
+        list(sentences(tmp_path / "wide.txt", str))
+
+
+def test_far_too_many_bad_lines_end_the_reading(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MOST_BAD", 10)
+    (tmp_path / "bad.txt").write_bytes(b"\xff\n" * 1000)
+    problems = Problems()
+    with pytest.raises(DataError):
+        list(sentences(tmp_path / "bad.txt", str, problems))
+    assert len(problems) == 11
+
+
+def test_files_without_sentences(tmp_path: Path) -> None:
+    (tmp_path / "empty.txt").write_text(" \n\n")
+    with pytest.raises(UserError, match="no sentence in it"):
+        list(sentences(tmp_path / "empty.txt", str))
+    with pytest.raises(UserError, match=r"absent\.txt: cannot be read"):
+        list(sentences(tmp_path / "absent.txt", str))
+    (tmp_path / "cut.gz").write_bytes(gzip.compress(b"one\ntwo\n" * 100)[:-20])
+    with pytest.raises(UserError, match="cannot be read"):
+        list(sentences(tmp_path / "cut.gz", str))
+
+
+def test_a_file_without_line_breaks_is_not_read_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LONGEST_LINE", 100)
+    (tmp_path / "long.txt").write_text("short\n" + "word " * 50)
+    with pytest.raises(UserError, match=r"long\.txt:2: longer than 100 bytes"):
+        list(sentences(tmp_path / "long.txt", str))

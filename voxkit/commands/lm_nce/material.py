@@ -1,0 +1,102 @@
+"""The texts that `lm-nce train` is given: their names and what they are. Free of torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from voxkit.bundle import weights
+from voxkit.commands.lm_nce.command import DataConfig, LmNce
+from voxkit.errors import UserError
+from voxkit.rundir import digest
+
+
+def named(corpora: Sequence[str]) -> dict[str, str]:
+    """The files of NAME=FILE by their names; a file alone is called as it is without its endings.
+
+    Raises:
+        UserError: a name is given twice, or is empty, all of them told.
+    """
+    found: dict[str, str] = {}
+    wrong = []
+    for given in corpora:
+        name, equals, file = given.partition("=")
+        if not equals:
+            name, file = Path(given).name.partition(".")[0], given
+        if not name or not file:
+            wrong.append(f"--corpus {given}: not of the form NAME=FILE")
+        elif name in found:
+            wrong.append(f"--corpus {given}: the name {name} is given twice, also to {found[name]}")
+        else:
+            found[name] = file
+    if wrong:
+        raise UserError("\n".join(wrong), fix="give each corpus a name of its own: --corpus NAME=FILE")
+    return found
+
+
+def shares(weights: Sequence[str]) -> dict[str, float]:
+    """The numbers of NAME=W.
+
+    Raises:
+        UserError: those that are none, all of them told.
+    """
+    found: dict[str, float] = {}
+    wrong = []
+    for given in weights:
+        name, _, number = given.rpartition("=")
+        try:
+            found[name] = float(number)
+        except ValueError:
+            name = ""
+        if not name:
+            wrong.append(f"--weight {given}: not of the form NAME=NUMBER")
+    if wrong:
+        raise UserError("\n".join(wrong), fix="write for example --weight books=0.3")
+    return found
+
+
+def identified(data: DataConfig) -> DataConfig:
+    """With digests of the inputs, so that a run is not resumed on others under the same names.
+
+    Raises:
+        UserError: some cannot be read, all of them told.
+    """
+    files = [Path(file) for file in (*data.corpora.values(), *data.dev)]
+    files += [Path(file) for file in (data.words, data.classes) if file is not None]
+    found, wrong = {}, []
+    for file in files:
+        try:
+            found[str(file)] = digest(file)
+        except UserError as error:
+            wrong.append(error.message)
+    if data.init is not None:
+        try:
+            found[data.init] = digest(weights(Path(data.init)))
+        except UserError as error:
+            wrong.append(f"--init {error.message}")
+    if wrong:
+        raise UserError("\n".join(wrong), fix="check the paths")
+    return data.model_copy(update={"digests": found})
+
+
+def require(settings: LmNce, out: Path | None) -> Path:
+    """The experiment folder, of a training that has all it needs.
+
+    Raises:
+        UserError: something is missing, or does not go together, all of it told.
+    """
+    data, weigh = settings.data, settings.weights
+    missing = [] if data.corpora else ["--corpus"]
+    missing += ["--out"] if out is None else []
+    wrong = [f"lm-nce train needs {' and '.join(missing)}"] if missing else []
+    if weigh.kind == "em" and len(data.corpora) > 1 and not data.dev:
+        wrong.append("several corpora are weighed for text of the domain, and there is no --dev")
+    if weigh.kind == "given":
+        strange = [name for name in weigh.given if name not in data.corpora]
+        wrong += [] if any(weigh.given.values()) else ["--weights given: no corpus has a --weight above 0"]
+        wrong += [f"--weight: no corpus is called {', '.join(strange)}"] if strange else []
+    elif weigh.given:
+        wrong.append(f"--weight is for --weights given, not {weigh.kind}")
+    if wrong or out is None:
+        raise UserError("\n".join(wrong), fix="see voxkit lm-nce train --help")
+    return out

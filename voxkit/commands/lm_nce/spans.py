@@ -1,0 +1,151 @@
+"""Names that belong to a user, such as contacts: phrases that may stand where the model expects their class.
+
+A hypothesis with a user's phrase has several readings: as its words, or with the class in the place of the phrase,
+which then costs -ln P(class | words before) - ln P_user(phrase | class), and the words after follow the class. Its
+probability is the sum over all readings, each phrase read either way, where phrases do not overlap.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from voxkit.commands.lm_nce.vocabulary import Vocabulary
+from voxkit.data.text import normaliser
+from voxkit.errors import Problems, UserError
+
+Phrase = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Span:
+    """Words [start, end) of a hypothesis that are a phrase of a class: its token, and ln P_user(phrase | class)."""
+
+    start: int
+    end: int
+    token: int
+    score: float
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Some spans of a hypothesis as classes, in their order, and the sum of their ln P_user(phrase | class)."""
+
+    spans: tuple[Span, ...] = ()
+    score: float = 0.0
+
+
+class Phrases:
+    """What one user may mean: ln P_user(phrase | class) of each phrase in each of its classes, by weight."""
+
+    def __init__(self, weights: Mapping[tuple[int, Phrase], float]) -> None:
+        totals: defaultdict[int, float] = defaultdict(float)
+        for (token, _), weight in weights.items():
+            totals[token] += weight
+        self._classes: defaultdict[Phrase, list[tuple[int, float]]] = defaultdict(list)
+        for (token, phrase), weight in weights.items():
+            self._classes[phrase].append((token, math.log(weight / totals[token])))
+        self._lengths: defaultdict[str, set[int]] = defaultdict(set)
+        for phrase in self._classes:
+            self._lengths[phrase[0]].add(len(phrase))
+
+    def spans(self, words: Sequence[str]) -> list[Span]:
+        """Where phrases are, overlapping ones too."""
+        return [
+            Span(start, start + length, token, score)
+            for start, word in enumerate(words)
+            for length in sorted(self._lengths.get(word, ()))
+            if start + length <= len(words)
+            for token, score in self._classes.get(tuple(words[start : start + length]), ())
+        ]
+
+    def readings(self, words: Sequence[str], most: int) -> list[Reading]:
+        """The first `most` readings, those with fewer classes first; the first has none."""
+        found, grown = [Reading()], [Reading()]
+        spans = self.spans(words)
+        while spans and grown and len(found) < most:
+            grown = [
+                Reading((*reading.spans, span), reading.score + span.score)
+                for reading in grown
+                for span in spans
+                if not reading.spans or reading.spans[-1].end <= span.start
+            ]
+            found += grown
+        return found[:most]
+
+
+class Names:
+    """The phrases of all users.
+
+    Args:
+        phrases: weight of each (class token, phrase), by user; those of "" are everyone's.
+    """
+
+    def __init__(self, phrases: Mapping[str, Mapping[tuple[int, Phrase], float]]) -> None:
+        everyone = phrases.get("", {})
+        self._of: dict[str, Phrases] = {}
+        for user, own in phrases.items():
+            both: defaultdict[tuple[int, Phrase], float] = defaultdict(float, everyone)
+            if user:
+                for phrase, weight in own.items():
+                    both[phrase] += weight
+            self._of[user] = Phrases(both)
+        self._everyone = self._of.get("", Phrases({}))
+
+    def of(self, user: str) -> Phrases:
+        """What a user may mean; one who is not known has everyone's phrases."""
+        return self._of.get(user, self._everyone)
+
+    @classmethod
+    def read(cls, path: Path, vocabulary: Vocabulary) -> Names:
+        """Read a table of class, phrase, weight (1 if there is none) and user (everyone, if there is none).
+
+        Raises:
+            UserError: a file that cannot be read, or a class that the model does not know.
+            DataError: lines that are not such rows.
+        """
+        try:
+            lines = path.read_text(encoding="utf-8-sig").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise UserError(f"{path}: cannot be read: {error}", fix="give class<TAB>phrase lines in UTF-8") from error
+        clean, problems = normaliser(vocabulary.normaliser), Problems()
+        found: defaultdict[str, defaultdict[tuple[int, Phrase], float]] = defaultdict(lambda: defaultdict(float))
+        rows = 0
+        for number, line in enumerate(lines, start=1):
+            if not line.strip() or line.startswith("#"):
+                continue
+            rows += 1
+            name, phrase, weight, user = _columns(line)
+            words, known = tuple(clean(phrase).split()), _weight(weight)
+            where = f"{path}:{number}"
+            if not name or not words:
+                problems.add("no name", where, name, "not a class and a phrase, with a tab between them", "mend it")
+            elif known is None:
+                problems.add("weight", where, phrase, f"{weight!r} is not a weight above 0", "give a number")
+            else:
+                try:
+                    found[user][vocabulary.class_id(name), words] += known
+                except UserError as error:
+                    raise UserError(f"{where}: {error.message}", fix=error.fix) from error
+        problems.settle(rows, count=len(problems))
+        if not rows:
+            raise UserError(f"{path}: has no names", fix="give class<TAB>phrase lines")
+        return cls(found)
+
+
+def _columns(line: str) -> tuple[str, str, str, str]:
+    cells = [cell.strip() for cell in line.split("\t")]
+    name, phrase, weight, user = (cells + [""] * 4)[:4]
+    return name, phrase, weight, user
+
+
+def _weight(text: str) -> float | None:
+    """A weight; None if it is none."""
+    try:
+        value = float(text or 1)
+    except ValueError:
+        return None
+    return value if 0 < value < math.inf else None

@@ -1,0 +1,98 @@
+"""Sentences of text files, one a line, read as a stream: plain text, or the transcripts of a manifest."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO, cast
+
+from voxkit.errors import DataError, Problems, UserError
+
+LONGEST_LINE = 1 << 20  # bytes of a sentence; a file of such lines has no sentences in lines
+LONGEST_ITEM = 1 << 28  # bytes of a line of a manifest
+MOST_BAD = 10_000  # bad lines of a file that are kept to be told
+
+
+def sentences(path: Path, normalise: Callable[[str], str], problems: Problems | None = None) -> Iterator[list[str]]:
+    """Words of each sentence of plain text (.txt, .gz), or of supervisions of a Lhotse manifest (.jsonl, .jsonl.gz).
+
+    Sentences that `normalise` leaves no words of are passed over.
+
+    Args:
+        problems: gets the bad lines, and the caller decides about them; none: bad lines are an error at the end.
+
+    Raises:
+        DataError: lines that are not UTF-8, or not JSON in a manifest, where there are no `problems`, or too many.
+        UserError: no such file, it cannot be read, or there is no sentence in it.
+    """
+    manifest = path.name.removesuffix(".gz").endswith(".jsonl")
+    found = Problems() if problems is None else problems
+    before, some, number = len(found), False, 0
+    for number, line in numbered_lines(path, found, LONGEST_ITEM if manifest else LONGEST_LINE):
+        try:
+            texts = list(_transcripts(json.loads(line))) if manifest and line.strip() else [line]
+            several = [words for text in texts if (words := normalise(text).split())]
+        except (ValueError, TypeError, AttributeError, RecursionError):
+            where = f"{path}:{number}"
+            found.add("broken JSON", where, where, "not a line of a manifest", "write the manifest again")
+            continue
+        some = some or bool(several)
+        yield from several
+    if problems is None:
+        found.settle(number)
+    if not some and len(found) == before:
+        raise UserError(f"{path}: no sentence in it", fix="give one sentence a line, or cuts with transcripts")
+
+
+def numbered_lines(path: Path, problems: Problems, longest: int = LONGEST_LINE) -> Iterator[tuple[int, str]]:
+    """The lines of a text file, gzipped or not, with their numbers; those that are not UTF-8 go to `problems`.
+
+    Args:
+        longest: line that is read [bytes].
+
+    Raises:
+        DataError: more than `MOST_BAD` lines are not UTF-8.
+        UserError: no such file, it cannot be read, or has longer lines.
+    """
+    bad = 0
+    try:
+        with _opened(path) as file:
+            for number, line in enumerate(iter(lambda: file.readline(longest), b""), start=1):
+                if len(line) == longest and not line.endswith(b"\n"):
+                    raise UserError(f"{path}:{number}: longer than {longest} bytes", fix="write one sentence a line")
+                text = _decoded(line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line)
+                if text is not None:
+                    yield number, text
+                    continue
+                bad += 1
+                where = f"{path}:{number}"
+                fix = "convert the file, for example with iconv -f LATIN1 -t UTF-8"
+                problems.add("other encoding", where, where, "not UTF-8", fix)
+                if bad > MOST_BAD:
+                    raise DataError(problems, number)
+    except (OSError, EOFError, zlib.error) as error:
+        raise UserError(f"{path}: cannot be read: {error}", fix="give UTF-8 text or a manifest") from error
+
+
+def _opened(path: Path) -> IO[bytes]:
+    """A file to read, unpacked where its name ends in .gz."""
+    return cast("IO[bytes]", gzip.open(path, "rb") if path.suffix == ".gz" else open(path, "rb"))
+
+
+def _decoded(line: bytes) -> str | None:
+    """The text of a line; None if it is not UTF-8. UTF-16 has zeros, which no text has."""
+    try:
+        text = line.decode()
+    except UnicodeDecodeError:
+        return None
+    return None if "\0" in text else text
+
+
+def _transcripts(item: dict[str, object]) -> Iterator[str]:
+    """The texts of one line of a manifest: a cut with supervisions, or a supervision."""
+    supervisions = item.get("supervisions", [item] if "text" in item else [])
+    for supervision in supervisions if isinstance(supervisions, list) else []:
+        yield supervision.get("text") or ""

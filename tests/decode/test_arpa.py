@@ -157,3 +157,10 @@ def test_scores_of_a_sentence() -> None:
     found = lm.perplexity([["a", "?", "b"]])
     assert (found.words, found.oov) == (2, 1)
     assert found.value == pytest.approx(10 ** -(sum(score for score in scores if score is not None) / 3))
+
+
+def test_marks_are_not_normalised(tmp_path: Path) -> None:
+    Arpa.estimate([["one", "<unk>"], ["two"]], 2).write(tmp_path / "lm.arpa")
+    found = Arpa.read(tmp_path / "lm.arpa", lambda word: word.upper().strip("<>"))
+    assert ("ONE", "<unk>") in found.orders[1]
+    assert ("<s>", "TWO") in found.orders[1]

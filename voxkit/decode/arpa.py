@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from voxkit.errors import Problems, UserError
 
-BEGIN, END, UNKNOWN = "<s>", "</s>", "<unk>"
+MARKS = BEGIN, END, UNKNOWN = "<s>", "</s>", "<unk>"
 NEVER = -99.0  # log10 probability that means "not at all" in ARPA files
 
 Ngram = tuple[str, ...]
@@ -108,7 +108,7 @@ class Arpa:
                     back = float(fields[size + 1]) if len(fields) == size + 2 else 0.0
                     if not size + 1 <= len(fields) <= size + 2:
                         raise ValueError
-                    names = (w if w in (BEGIN, END) else normalise(w) for w in fields[1 : size + 1])
+                    names = (w if w.lower() in MARKS else normalise(w) for w in fields[1 : size + 1])
                     ngram = tuple(UNKNOWN if name.lower() == UNKNOWN else name for name in names)
                     orders[-1][ngram] = (max(float(fields[0]), NEVER), back)
                 except ValueError:

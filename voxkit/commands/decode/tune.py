@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import product
 
+import numpy as np
+
 from voxkit.commands.decode.command import TuneConfig
 from voxkit.data.text import normaliser as normaliser_called
 from voxkit.metrics.edit import Errors, errors
+from voxkit.metrics.grid import lowest
 
 Point = tuple[float, float]  # acoustic scale, blank penalty
 
@@ -28,20 +31,11 @@ class Grid:
             self.errors[point] += errors(said, clean(text).split())
 
     def best(self) -> Point:
-        """The point with the fewest errors; among equals the one whose neighbours have the fewest.
-
-        A dev set of a few hundred words has many ties, and the middle of a valley carries over better than its edge.
-        """
-        return min(self.points, key=lambda point: (self.errors[point].count, self._around(point), point))
-
-    def _around(self, point: Point) -> float:
-        place = [axis.index(value) for axis, value in zip(self.axes, point, strict=True)]
-        near = [
-            self.errors[other].count
-            for other in self.points
-            if all(abs(axis.index(v) - p) <= 1 for axis, v, p in zip(self.axes, other, place, strict=True))
-        ]
-        return sum(near) / len(near)
+        """The point with the fewest errors; among equals the one whose neighbours have the fewest."""
+        scales, penalties = self.axes
+        counts = np.array([[self.errors[scale, penalty].count for penalty in penalties] for scale in scales])
+        row, column = lowest(counts)
+        return scales[row], penalties[column]
 
     def at_edge(self, point: Point) -> str:
         """The setting whose best value is the first or last of its axis, if there is one; no penalty is no edge."""

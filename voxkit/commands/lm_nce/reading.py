@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch.nn.utils.rnn import pad_sequence
 
+from voxkit.commands.lm_nce.counting import marked
 from voxkit.commands.lm_nce.perplexity import Foreseen, Reader, Stepwise, foresee
 from voxkit.commands.lm_nce.scorer import OnnxScorer, TorchScorer
 from voxkit.commands.lm_nce.vocabulary import BEGIN, END, UNKNOWN, Vocabulary
@@ -68,7 +69,7 @@ def read(path: Path, vocabulary: Vocabulary) -> Iterator[Sentence]:
     Raises:
         UserError, DataError: see `voxkit.data.sentences.sentences`.
     """
-    for words in sentences(path, normaliser(vocabulary.normaliser)):
+    for words in sentences(path, marked(normaliser(vocabulary.normaliser))):
         yield Sentence.of(words, vocabulary)
 
 

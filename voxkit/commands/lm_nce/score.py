@@ -16,6 +16,7 @@ import torch
 from voxkit import bundle
 from voxkit.commands.lm_nce.command import LmNce
 from voxkit.commands.lm_nce.comparison import Comparison, Found, compared, ngram_log_p
+from voxkit.commands.lm_nce.counting import marked
 from voxkit.commands.lm_nce.perplexity import Evaluation
 from voxkit.commands.lm_nce.reading import Sentence, groups, normalised, read, reader_of, self_normalised
 from voxkit.commands.lm_nce.scorer import scorer_of
@@ -88,7 +89,7 @@ class Examined:
         self.examination = examination
         self.scorer = scorer_of(loaded, path=examination.model)
         self.longest = from_mapping(LmNce, loaded.config, f"{loaded.path}: config").batch.longest
-        write = normaliser(self.scorer.vocabulary.normaliser)
+        write = marked(normaliser(self.scorer.vocabulary.normaliser))
         self.arpa = None if examination.arpa is None else Arpa.read(examination.arpa, write)
         self.found = Found()
         self.timed: list[Sentence] = []

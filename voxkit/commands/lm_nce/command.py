@@ -103,7 +103,7 @@ class LmTraining(TrainConfig):
     """The training loop's settings, with what suits sentences."""
 
     epochs: int = Field(10, ge=1, description="length of training where `steps` is none [epochs of batch.epoch]")
-    lr: float = Field(2e-3, gt=0, le=100, description="highest learning rate")
+    lr: float = Field(8e-3, gt=0, le=100, description="highest learning rate")
     warmup: int = Field(100, ge=0, description="linear rise of the learning rate from 0 [steps]")
     weight_decay: float = Field(1e-4, ge=0, le=10, description="decoupled decay; biases and norms are exempt")
     clip_norm: float = Field(1.0, ge=0, description="largest norm of the gradient of the mean loss; 0: no limit")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from voxkit.data import sentences as module
-from voxkit.data.sentences import sentences
+from voxkit.data.sentences import digest_of, sentences
 from voxkit.errors import DataError, Problems, UserError
 
 
@@ -77,3 +77,16 @@ def test_a_file_without_line_breaks_is_not_read_whole(tmp_path: Path, monkeypatc
     (tmp_path / "long.txt").write_text("short\n" + "word " * 50)
     with pytest.raises(UserError, match=r"long\.txt:2: longer than 100 bytes"):
         list(sentences(tmp_path / "long.txt", str))
+
+
+def test_a_folder_is_all_its_texts(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no text in this folder"):
+        list(sentences(tmp_path, str))
+    (tmp_path / "b.txt").write_text("three\n")
+    with gzip.open(tmp_path / "a.txt.gz", "wt") as file:
+        file.write("one\n\ntwo\n")
+    (tmp_path / "notes.md").write_text("no text\n")
+    assert list(sentences(tmp_path, str)) == [["one"], ["two"], ["three"]]
+    before = digest_of(tmp_path)
+    (tmp_path / "b.txt").write_text("four\n")
+    assert digest_of(tmp_path) != before

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
 import zlib
 from collections.abc import Callable, Iterator
@@ -10,16 +11,45 @@ from pathlib import Path
 from typing import IO, cast
 
 from voxkit.errors import DataError, Problems, UserError
+from voxkit.rundir import digest
 
 LONGEST_LINE = 1 << 20  # bytes of a sentence; a file of such lines has no sentences in lines
 LONGEST_ITEM = 1 << 28  # bytes of a line of a manifest
+_ENDINGS = (".txt", ".txt.gz", ".jsonl", ".jsonl.gz")
 MOST_BAD = 10_000  # bad lines of a file that are kept to be told
+
+
+def text_files(path: Path) -> list[Path]:
+    """A file, or the texts and manifests in a folder (.txt, .jsonl, and gzipped ones), by name.
+
+    Raises:
+        UserError: there are none in the folder.
+    """
+    if not path.is_dir():
+        return [path]
+    found = sorted(file for file in path.iterdir() if file.is_file() and file.name.endswith(_ENDINGS))
+    if not found:
+        raise UserError(f"{path}: no text in this folder", fix=f"give files that end in {', '.join(_ENDINGS)}")
+    return found
+
+
+def digest_of(path: Path) -> str:
+    """The digest of a text, or one of all those in a folder and their names.
+
+    Raises:
+        UserError: they cannot be read, or there are none.
+    """
+    if not path.is_dir():
+        return digest(path)
+    lines = "".join(f"{file.name} {digest(file)}\n" for file in text_files(path))
+    return hashlib.sha256(lines.encode()).hexdigest()
 
 
 def sentences(path: Path, normalise: Callable[[str], str], problems: Problems | None = None) -> Iterator[list[str]]:
     """Words of each sentence of plain text (.txt, .gz), or of supervisions of a Lhotse manifest (.jsonl, .jsonl.gz).
 
-    Sentences that `normalise` leaves no words of are passed over.
+    Of a folder, those of all its files, in the order of their names. Sentences that `normalise` leaves no words of are
+    passed over.
 
     Args:
         problems: gets the bad lines, and the caller decides about them; none: bad lines are an error at the end.
@@ -28,6 +58,10 @@ def sentences(path: Path, normalise: Callable[[str], str], problems: Problems | 
         DataError: lines that are not UTF-8, or not JSON in a manifest, where there are no `problems`, or too many.
         UserError: no such file, it cannot be read, or there is no sentence in it.
     """
+    if path.is_dir():
+        for file in text_files(path):
+            yield from sentences(file, normalise, problems)
+        return
     manifest = path.name.removesuffix(".gz").endswith(".jsonl")
     found = Problems() if problems is None else problems
     before, some, number = len(found), False, 0

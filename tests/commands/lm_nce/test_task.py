@@ -12,7 +12,7 @@ from tests.commands.lm_nce import small_texts
 from voxkit.commands.lm_nce.command import LmNce
 from voxkit.commands.lm_nce.model import LmModel
 from voxkit.commands.lm_nce.objective import nce
-from voxkit.commands.lm_nce.task import Batch, Learner, LmTask, make
+from voxkit.commands.lm_nce.task import Batch, LmTask, make
 from voxkit.commands.lm_nce.vocabulary import BEGIN, END
 from voxkit.config import from_mapping
 
@@ -124,22 +124,34 @@ def test_without_dev_training_sentences_are_scored(
 
 @pytest.mark.parametrize("tie", [True, False])
 @pytest.mark.parametrize("kind", ["lstm", "transformer"])
-def test_a_learner_scores_as_the_model_does(texts: Path, tmp_path: Path, kind: str, tie: bool) -> None:
+def test_scores_for_the_loss_are_those_of_the_model(texts: Path, tmp_path: Path, kind: str, tie: bool) -> None:
     made = task(texts, tmp_path, model={"kind": kind, "heads": 2, "tie": tie, "dropout": 0})
-    learner, model = made.model(), LmModel(made.config, made.corpora.vocabulary)
-    model.load_state_dict(learner.state_dict())
-    batch, noise = made.batches("train", 0)[0], torch.tensor([3, 4, 4, 9])
+    model, batch, noise = made.model(), made.batches("train", 0)[0], torch.tensor([3, 4, 4, 9])
+    wanted, output = batch.targets[batch.real], model.output
+
+    def step_by_step() -> tuple[torch.Tensor, ...]:
+        known = model.hidden(batch.inputs)[batch.real]
+        return model.scores(known, wanted), torch.nn.functional.linear(known, output.weight[noise], output.bias[noise])
+
     both: list[tuple[torch.Tensor, ...]] = []
-    for one in (learner, model):
-        found = one(batch.inputs, batch.targets, batch.real, noise)
+    for found in (model(batch.inputs, batch.targets, batch.real, noise), step_by_step()):
+        model.zero_grad()
         (found[0].sum() + (found[1] ** 2).sum()).backward()
-        both.append((*found, *(part.grad for part in one.parameters() if part.grad is not None)))
+        both.append((*found, *(part.grad.clone() for part in model.parameters() if part.grad is not None)))
     assert len(both[0]) == len(both[1]) > 4
     torch.testing.assert_close(both[0], both[1])
-    (total,) = learner(batch.inputs, batch.targets, batch.real)
-    (scores,) = model(batch.inputs, batch.targets, batch.real)
-    wanted = torch.nn.functional.cross_entropy(scores, batch.targets[batch.real], reduction="sum")
-    torch.testing.assert_close(total, wanted)
+    (total,) = model(batch.inputs, batch.targets, batch.real)
+    scores = model.all_scores(model.hidden(batch.inputs)[batch.real])
+    torch.testing.assert_close(total, torch.nn.functional.cross_entropy(scores, wanted, reduction="sum"))
+
+
+@pytest.mark.parametrize("tie", [True, False])
+@pytest.mark.parametrize("kind", ["lstm", "transformer"])
+def test_ln_z_of_a_new_model_is_about_0(texts: Path, tmp_path: Path, kind: str, tie: bool) -> None:
+    made = task(texts, tmp_path, model={"kind": kind, "width": 64, "layers": 2, "tie": tie})
+    values = made.score(made.model().eval()).values
+    assert abs(values["mean_ln_z"]) < 0.3
+    assert values["var_ln_z"] < 0.1
 
 
 def test_the_loss_of_nce_is_over_words_that_are_there(texts: Path, tmp_path: Path) -> None:
@@ -149,7 +161,7 @@ def test_the_loss_of_nce_is_over_words_that_are_there(texts: Path, tmp_path: Pat
     found = made.loss(model, batch)
     torch.manual_seed(5)
     words = made.noise.draw(7)
-    (scores,) = LmModel.training_scores(model, batch.inputs, batch.targets, batch.real)
+    scores = model.all_scores(model.hidden(batch.inputs)[batch.real])
     targets, log_kq = batch.targets[batch.real], made.noise.log_q + math.log(7)
     target = scores.gather(1, targets.unsqueeze(1)).squeeze(1)
     right, wrong = nce(target, scores[:, words], log_kq[targets], log_kq[words])
@@ -167,7 +179,7 @@ def test_every_objective_learns(texts: Path, tmp_path: Path, kind: str) -> None:
     made = task(texts, tmp_path, objective={"kind": kind, "noise": 64}, weights={"given": {"talk": 1.0}}, **small)
     torch.manual_seed(0)
     model = made.model()
-    assert isinstance(model, Learner)
+    assert isinstance(model, LmModel)
     optimiser = torch.optim.Adam(model.parameters(), lr=0.015)
     for epoch in range(4):
         optimiser.param_groups[0]["lr"] = 0.015 / 2**epoch

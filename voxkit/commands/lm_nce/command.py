@@ -214,10 +214,10 @@ def train(
 ) -> None:
     """Learn a language model of one or more corpora of text.
 
-    A corpus is plain text with a sentence on each line (.txt, .gz), or a manifest whose supervisions have text. Corpora
-    are read piece by piece, and may be of any size. Of several corpora each is drawn from as often as it helps: its
-    weight is that of its n-gram model in the mixture that foresees --dev best (--weights em). Go on with --init on text
-    of the domain alone, to fine-tune.
+    A corpus is plain text with a sentence on each line (.txt, .gz), a manifest whose supervisions have text, or a
+    folder of such files. Corpora are read piece by piece, and may be of any size. Of several corpora each is drawn from
+    as often as it helps: its weight is that of its n-gram model in the mixture that foresees --dev best (--weights em).
+    Go on with --init on text of the domain alone, to fine-tune.
 
     Trained by noise contrastive estimation, the model's scores are probabilities as they are, and no sum over the
     vocabulary is needed to use them; by softmax (or sampled) they are not. %PPL is the perplexity of --dev with

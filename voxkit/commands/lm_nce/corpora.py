@@ -39,11 +39,11 @@ from voxkit.commands.lm_nce.ngram import WEIGHTS, Interpolated, Seen, chances
 from voxkit.commands.lm_nce.token_file import TokenFile, TokenWriter
 from voxkit.commands.lm_nce.vocabulary import BEGIN, FILE, MARKS, PIECES, UNKNOWN, Vocabulary
 from voxkit.config import to_dict
-from voxkit.data.sentences import sentences
+from voxkit.data.sentences import digest_of, sentences
 from voxkit.data.text import normaliser
 from voxkit.errors import Problems, UserError
 from voxkit.progress import say, track
-from voxkit.rundir import digest, sync_tree, try_lock, write_atomic
+from voxkit.rundir import sync_tree, try_lock, write_atomic
 
 FACTS, UNIGRAM, DEV = "corpora.json", "unigram.npy", "dev"
 DEV_NAME = "--dev"  # as what is said calls it
@@ -136,7 +136,7 @@ def _key(config: LmNce) -> str:
     lists = [file for file in (data.words, data.classes) if file is not None]
     files = [Path(file) for file in (*data.corpora.values(), *data.dev, *lists)]
     files += [] if data.init is None else [bundle.weights(Path(data.init))]
-    digests = data.digests or {str(file): digest(file) for file in files}
+    digests = data.digests or {str(file): digest_of(file) for file in files}
     known = to_dict(config)
     known["data"] = {**known["data"], "digests": digests, "dev_words": None}
     parts = [known[part] for part in ("data", "vocabulary", "classes", "weights")]

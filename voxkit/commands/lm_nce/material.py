@@ -7,6 +7,7 @@ from pathlib import Path
 
 from voxkit.bundle import weights
 from voxkit.commands.lm_nce.command import DataConfig, LmNce
+from voxkit.data.sentences import digest_of
 from voxkit.errors import UserError
 from voxkit.rundir import digest
 
@@ -66,7 +67,7 @@ def identified(data: DataConfig) -> DataConfig:
     found, wrong = {}, []
     for file in files:
         try:
-            found[str(file)] = digest(file)
+            found[str(file)] = digest_of(file)
         except UserError as error:
             wrong.append(error.message)
     if data.init is not None:

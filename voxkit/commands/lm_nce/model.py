@@ -13,13 +13,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from voxkit.commands.lm_nce.command import LmNce, ModelConfig
+from voxkit.commands.lm_nce.objective import cross_entropy
 from voxkit.commands.lm_nce.vocabulary import BEGIN, END, UNKNOWN, Vocabulary
 from voxkit.config import from_mapping
 from voxkit.nn.onnx_graph import Graph
@@ -30,22 +31,6 @@ State = tuple[Tensor, ...]  # each (N, ...)
 def take(state: State, rows: Tensor) -> State:
     """The state of some hypotheses, (M,) of the N rows."""
     return tuple(part.index_select(0, rows) for part in state)
-
-
-class Body(Protocol):
-    """Reads the embeddings of words."""
-
-    def __call__(self, x: Tensor) -> Tensor:
-        """(B, T, W) -> (B, T, W): at each place what is known of the words up to it."""
-
-    def start(self, rows: int) -> State:
-        """The state of N hypotheses that have not read anything."""
-
-    def advance(self, x: Tensor, state: State) -> tuple[Tensor, State]:
-        """(N, W), what N hypotheses read next -> (N, W), and their states after it."""
-
-    def join(self, states: Sequence[State]) -> State:
-        """The rows of several states in one."""
 
 
 class Lstm(nn.Module):
@@ -132,6 +117,8 @@ class Transformer(nn.Module):
         self.width = config.width
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
         self.norm = nn.LayerNorm(config.width)
+        # what a word adds to the sum over the blocks would make it likely to come again where tables are tied
+        nn.init.constant_(self.norm.weight, config.width**-0.5)
         rates = torch.exp(torch.arange(0, config.width, 2) * (-math.log(10000.0) / config.width))
         self.register_buffer("rates", rates, persistent=False)
 
@@ -213,7 +200,7 @@ class LmModel(nn.Module):
     def training_scores(
         self, inputs: Tensor, targets: Tensor, real: Tensor, noise: Tensor | None = None
     ) -> tuple[Tensor, ...]:
-        """Scores for the loss, over the N places of a batch that are real.
+        """What the loss needs of a batch, over its N places that are real.
 
         Args:
             inputs: (B, T) words.
@@ -222,12 +209,20 @@ class LmModel(nn.Module):
             noise: (K,) words to score beside the targets; none: all words.
 
         Returns:
-            The scores (N, V) of all words; or those of the targets (N,) and of the noise (N, K).
+            The cross-entropy, summed over the places; or the scores of the targets (N,) and of the noise (N, K).
         """
-        known = self.hidden(inputs)[real]
+        wanted, weight, bias = targets[real], self.output.weight, self.output.bias
         if noise is None:
-            return (self.all_scores(known),)
-        return self.scores(known, targets[real]), F.linear(known, self.output.weight[noise], self.output.bias[noise])
+            return (cross_entropy(self.hidden(inputs)[real], weight, bias, wanted),)
+        asked = torch.cat([wanted, noise])
+        if self.tied:  # one gradient of the whole table and not several
+            table = F.embedding(torch.cat([inputs.flatten(), asked]), weight)
+            read, rows = table[: inputs.numel()].view(*inputs.shape, -1), table[inputs.numel() :]
+        else:
+            read, rows = self.embedding(inputs), F.embedding(asked, weight)
+        known, biases, count = self.body(self.dropout(read))[real], bias[asked], len(wanted)
+        target = (known * rows[:count]).sum(1) + biases[:count]
+        return target, F.linear(known, rows[count:], biases[count:])
 
     def step(self, words: Tensor, *more: Tensor) -> tuple[Tensor, ...]:
         """N hypotheses read a word each, and M words are scored after them.

@@ -12,13 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxkit.commands.lm_nce.counting import marked, read_words
-from voxkit.data.sentences import sentences
+from voxkit.data.sentences import digest_of, sentences
 from voxkit.data.text import normaliser
 from voxkit.decode.arpa import UNKNOWN, Arpa
 from voxkit.decode.interpolation import em, perplexity
 from voxkit.errors import UserError
 from voxkit.progress import track
-from voxkit.rundir import digest, output, write_atomic
+from voxkit.rundir import output, write_atomic
 
 MODEL, WEIGHTS = "lm.arpa", "weights.json"
 
@@ -102,7 +102,7 @@ def run(request: Request, out: Path) -> None:
     spec = {
         "corpora": dict(request.corpora), "dev": [str(path) for path in request.dev], "order": request.order,
         "normaliser": request.normaliser, "words": request.words and str(request.words),
-        "digests": {str(path): digest(path) for path in files},
+        "digests": {str(path): digest_of(path) for path in files},
     }  # fmt: skip
     with output(out, "lm-nce ngram", spec, resumable=False) as folder:
         if folder.done:

@@ -199,18 +199,23 @@ class _Work:
 
     def _by_lattices(self, chunk: Sequence[Decoded]) -> Iterator[tuple[Decoded, list[Timed], Lattice | None]]:
         """Rescore lattices; lists are taken out of the new ones."""
-        clock = Clock()
+        clock, count = Clock(), self.cost
         expanded: list[Lattice] = []
         for some in _by_arcs([lattice_of(Heard(found, ())) for found in chunk], self.settings.batch):
             expanded += self.expander(some)
-        self.cost.model += clock()
-        self.cost.utterances += len(chunk)
-        for found, lattice in zip(chunk, expanded, strict=True):
-            heard = Heard(found, lattice.nbest(self.settings.nbest))
-            scores = self.rescorer([heard])[0]
+        count.model += clock()
+        lists = [
+            Heard(found, lattice.nbest(self.settings.nbest)) for found, lattice in zip(chunk, expanded, strict=True)
+        ]
+        count.lists += clock()
+        scored = [scores for batch in in_batches(lists, self.settings.batch) for scores in self.rescorer(batch)]
+        count.model += clock()
+        count.utterances += len(chunk)
+        for scores, lattice in zip(scored, expanded, strict=True):
+            found, hypotheses = scores.heard.found, scores.heard.hypotheses
             best = [
-                self._timed(found, number, heard.hypotheses, one.cost, -scores.parts[number, 2])
-                for number, one in enumerate(heard.hypotheses)
+                self._timed(found, number, hypotheses, one.cost, -scores.parts[number, 2])
+                for number, one in enumerate(hypotheses)
             ]
             yield found, best, lattice
 

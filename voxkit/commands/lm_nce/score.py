@@ -21,6 +21,7 @@ from voxkit.commands.lm_nce.perplexity import Evaluation
 from voxkit.commands.lm_nce.reading import Sentence, groups, normalised, read, reader_of, self_normalised
 from voxkit.commands.lm_nce.scorer import scorer_of
 from voxkit.config import from_mapping
+from voxkit.data.sentences import digest_of
 from voxkit.data.text import normaliser
 from voxkit.decode.arpa import Arpa
 from voxkit.metrics.plots import GREEN, INK, RED, new_figure, plain_axes, save_figure
@@ -53,7 +54,7 @@ class Examination:
 
     def spec(self) -> dict[str, Any]:
         """What decides the result."""
-        texts = {str(path): digest(path) for path in self.texts}
+        texts = {str(path): digest_of(path) for path in self.texts}
         arpa = None if self.arpa is None else digest(self.arpa)
         weights = digest(bundle.weights(self.model))
         return {"model": weights, "texts": texts, "arpa": arpa, "weight": self.weight, "self_normalised": self.fast}

@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from voxkit import bundle
 from voxkit.commands.lm_nce.command import LmNce
@@ -23,7 +22,7 @@ from voxkit.commands.lm_nce.in_use import first as first
 from voxkit.commands.lm_nce.in_use import in_use as in_use
 from voxkit.commands.lm_nce.model import LmModel
 from voxkit.commands.lm_nce.noise import Noise
-from voxkit.commands.lm_nce.objective import cross_entropy, log_expected, nce, sampled
+from voxkit.commands.lm_nce.objective import log_expected, nce, sampled
 from voxkit.commands.lm_nce.perplexity import Window, evaluate, some_windows
 from voxkit.commands.lm_nce.vocabulary import END
 from voxkit.config import diff, from_mapping, to_dict
@@ -51,32 +50,6 @@ class Batch:
 
     def to(self, device: torch.device | str) -> Batch:
         return Batch(self.inputs.to(device), self.targets.to(device), self.real.to(device))
-
-
-class Learner(LmModel):
-    """A model in training. Weights and scores are those of `LmModel`; what the loss needs of them costs less."""
-
-    def training_scores(
-        self, inputs: Tensor, targets: Tensor, real: Tensor, noise: Tensor | None = None
-    ) -> tuple[Tensor, ...]:
-        """See `LmModel.training_scores`; without noise the cross-entropy, summed over the N places."""
-        wanted, weight, bias = targets[real], self.output.weight, self.output.bias
-        if noise is None:
-            return (cross_entropy(self.hidden(inputs)[real], weight, bias, wanted),)
-        asked = torch.cat([wanted, noise])
-        if self.tied:  # one gradient of the whole table and not several
-            table = F.embedding(torch.cat([inputs.flatten(), asked]), weight)
-            read, rows = table[: inputs.numel()].view(*inputs.shape, -1), table[inputs.numel() :]
-        else:
-            read, rows = self.embedding(inputs), F.embedding(asked, weight)
-        known, biases, count = self.body(self.dropout(read))[real], bias[asked], len(wanted)
-        target = (known * rows[:count]).sum(1) + biases[:count]
-        return target, F.linear(known, rows[count:], biases[count:])
-
-
-def inputs(batch: Batch) -> tuple[Tensor, ...]:
-    """What the model is called with."""
-    return (batch.inputs, batch.targets, batch.real)
 
 
 class LmTask:
@@ -118,9 +91,9 @@ class LmTask:
             step = max(1, int((text.sizes.sum(dtype=np.int64) - len(text)) // max(share, 1)))
             yield from (np.array(text[place]) for place in range(0, len(text), step))
 
-    def model(self) -> Learner:
+    def model(self) -> LmModel:
         """A new model: outputs begin as the words' frequency, or all alike, so that ln Z is about 0."""
-        model = Learner(self.config, self.corpora.vocabulary)
+        model = LmModel(self.config, self.corpora.vocabulary)
         if self.config.objective.bias == "unigram":
             unigram = self.corpora.unigram
             least = unigram[unigram > 0].min() * math.exp(-NEVER)

@@ -1,6 +1,6 @@
 """Noise contrastive estimation beside the full softmax, at a vocabulary of 50 000 words, on one core.
 
-    python tests/bench/lm_nce.py TRAIN DEV --out FOLDER [--words FILE ...] [--size N] [--epochs N]
+    python tests/bench/lm_nce.py TRAIN DEV --out FOLDER [--words FILE ...] [--size N] [--config FILE]
         [--rescore MODEL DECODED]
 
 Both models learn from the same sentences with the same settings but for the objective. The vocabulary is the words of
@@ -38,24 +38,28 @@ NBEST = 50
 def main() -> None:
     options = arguments()
     os.sched_setaffinity(0, {options.core})  # the processes it starts have that from it
+    options.out.mkdir(parents=True, exist_ok=True)
     words = options.out / "words.txt"
     write_atomic(words, "".join(f"{word}\n" for word in vocabulary(options.train, options.words, options.size)))
     ppl, speed = {}, {}
     for kind in ("nce", "softmax"):
         folder = options.out / kind
-        settings = [f"data.normaliser={NORMALISER}", f"train.epochs={options.epochs}", *options.set]
         voxkit(
             *("lm-nce", "train", "--corpus", f"text={options.train}", "--dev", options.dev, "--words", words),
-            *("--objective", kind, "--out", folder, *(part for one in settings for part in ("-s", one))),
+            *("--objective", kind, "--set", f"data.normaliser={NORMALISER}", "--out", folder),
+            *(("--config", options.config) if options.config else ()),
         )
         speed[kind] = training_speed(folder)
         ppl[kind] = json.loads((folder / "summary.json").read_text())["best_score"]
         print(f"%TPS {speed[kind]:.0f} [ words/s of training ] {kind}")
         print(f"%PPL {ppl[kind]:.2f} [ normalised, on dev ] {kind}")
-    print(f"%SPEED-RATIO {speed['nce'] / speed['softmax']:.1f} [ training, nce against softmax ] {options.out}")
-    print(f"%PPL-RATIO {ppl['nce'] / ppl['softmax']:.3f} [ normalised, nce against softmax ] {options.out}")
-    told = voxkit("lm-nce", "score", options.out / "nce", options.dev, "--self-normalised")
-    print("\n".join(line for line in told.splitlines() if line.startswith("%")))
+    print(f"%SPEED-RATIO {speed['nce'] / speed['softmax']:.1f} [ training ] nce against softmax")
+    print(f"%PPL-RATIO {ppl['nce'] / ppl['softmax']:.3f} [ normalised ] nce against softmax")
+    told = voxkit("lm-nce", "score", options.out / "nce", options.dev)
+    fast, slow = (rate(told, f"{kind}normalised") for kind in ("self-", ""))
+    print(f"%TPS {slow:.0f} [ words/s scored, normalised ] nce")
+    print(f"%TPS {fast:.0f} [ words/s scored, self-normalised ] nce")
+    print(f"%SPEED-RATIO {fast / slow:.1f} [ scoring, self-normalised against normalised ] nce")
     if options.rescore:
         model, decoded = options.rescore
         told = voxkit("lm-nce", "rescore", model, decoded, "--nbest", NBEST, "--out", options.out / "rescored")
@@ -74,8 +78,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, required=True, help="folder for the models")
     parser.add_argument("--words", type=Path, nargs="*", default=[], help="lists to fill the vocabulary up from")
     parser.add_argument("--size", type=int, default=50_000, help="of the vocabulary [words]")
-    parser.add_argument("--epochs", type=int, default=3, help="of both trainings")
-    parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="settings of both trainings")
+    parser.add_argument("--config", type=Path, help="settings of both trainings")
     parser.add_argument("--rescore", nargs=2, metavar=("MODEL", "DECODED"), help="a model, and a decode folder")
     parser.add_argument("--core", type=int, default=max(os.sched_getaffinity(0)), help="that everything runs on")
     return parser.parse_args()
@@ -107,6 +110,12 @@ def training_speed(folder: Path) -> float:
     """Words per second."""
     records = map(json.loads, (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines())
     return statistics.median(record["examples_per_second"] for record in records if record["kind"] == "train")
+
+
+def rate(told: str, how: str) -> float:
+    """Words per second that `lm-nce score` has told."""
+    (line,) = (line for line in told.splitlines() if line.startswith("%TPS ") and f"[ {how}," in line)
+    return float(line.split()[1])
 
 
 def metric(path: Path, name: str) -> float:

@@ -164,3 +164,16 @@ def test_marks_are_not_normalised(tmp_path: Path) -> None:
     found = Arpa.read(tmp_path / "lm.arpa", lambda word: word.upper().strip("<>"))
     assert ("ONE", "<unk>") in found.orders[1]
     assert ("<s>", "TWO") in found.orders[1]
+
+
+def test_an_unknown_word_is_part_of_the_history_where_it_was_learnt() -> None:
+    model = Arpa.estimate([["one", "<unk>", "two"], ["two", "one"], ["<unk>", "two"]], 2)
+    assert model.scores(["one", "strange", "two"])[1:3] == [None, model.log10(("<unk>",), "two")]
+    plain = Arpa.estimate([["one", "two"], ["two", "one"]], 2)
+    assert plain.scores(["one", "strange", "two"])[1:3] == [None, plain.log10((), "two")]
+
+
+def test_an_order_that_no_sentence_is_as_long_as() -> None:
+    model = Arpa.estimate([["yes"]] * 3, 9)
+    assert len(model.orders) == 3
+    assert Arpa.mixed([model, model], [0.5, 0.5]).log10(("<s>",), "yes") == pytest.approx(model.log10(("<s>",), "yes"))

@@ -77,7 +77,7 @@ class Arpa:
                     back = math.log10(weight) if weight else (NEVER if extended else 0.0)
                     table[ngram] = (math.log10(probability) if probability > 0 else NEVER, back)
             orders.append(table)
-        return cls(orders)
+        return cls([table for table in orders if table])  # no sentence may be as long as the order
 
     @classmethod
     def read(cls, path: Path, normalise: Callable[[str], str] = str) -> Arpa:
@@ -163,13 +163,17 @@ class Arpa:
         return back + value[0]
 
     def scores(self, sentence: Sequence[str]) -> list[float | None]:
-        """log10 P of each word and of the sentence's end; None for words outside the vocabulary."""
+        """log10 P of each word and of the sentence's end; None for words outside the vocabulary.
+
+        These are part of the history as `<unk>`, if the model has learnt that, and else its end.
+        """
         found: list[float | None] = []
         history: Ngram = (BEGIN,)
+        unknown = (UNKNOWN,) in self.orders[0]
         for word in (*sentence, END):
             known = (word,) in self.orders[0]
             found.append(self.log10(history, word) if known else None)
-            history = (*history, word) if known else ()
+            history = (*history, word) if known else (*history, UNKNOWN) if unknown else ()
         return found
 
     def perplexity(self, sentences: Iterable[Sequence[str]]) -> Perplexity:

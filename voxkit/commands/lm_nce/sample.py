@@ -145,8 +145,10 @@ def run(model: Path, request: Request, out: Path, threads: int) -> None:
     """Write sentences, one a line, into a file that is complete or absent.
 
     Raises:
-        UserError: no such model, or one that ends no sentences.
+        UserError: no such model, or one that ends no sentences; `out` is a folder or a device.
     """
+    if out.exists() and not out.is_file():
+        raise UserError(f"{out}: is no file that can be written anew", fix="name a file: --out sentences.txt")
     if out.exists():
         say(f"{out}: is written anew")
     sampler = Sampler(open_scorer(model, threads=threads), request)

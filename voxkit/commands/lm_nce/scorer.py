@@ -158,6 +158,8 @@ def scorer_of(loaded: Bundle, normalised: bool = False, path: Path | None = None
         return OnnxScorer(loaded.model, config, vocabulary, normalised)
     if not isinstance(loaded.model, LmModel):
         raise TypeError(f"scores by an LmModel, not a {type(loaded.model).__name__}")
+    if not all(bool(weight.isfinite().all()) for weight in loaded.model.parameters()):
+        raise UserError(f"{where}: has weights that are no numbers", fix="copy the bundle again, or train it again")
     return TorchScorer(loaded.model, normalised)
 
 

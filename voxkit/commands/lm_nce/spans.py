@@ -124,7 +124,9 @@ class Names:
             if not name or not words:
                 problems.add("no name", where, name, "not a class and a phrase, with a tab between them", "mend it")
             elif known is None:
-                problems.add("weight", where, phrase, f"{weight!r} is not a weight above 0", "give a number")
+                problems.add(
+                    "weight", where, phrase, f"{weight!r} is not a weight above 0, at most 1e100", "give a number"
+                )
             else:
                 try:
                     found[user][vocabulary.class_id(name), words] += known
@@ -142,10 +144,13 @@ def _columns(line: str) -> tuple[str, str, str, str]:
     return name, phrase, weight, user
 
 
+MOST = 1e100  # the sum of weights is a number too
+
+
 def _weight(text: str) -> float | None:
     """A weight; None if it is none."""
     try:
         value = float(text or 1)
     except ValueError:
         return None
-    return value if 0 < value < math.inf else None
+    return value if 0 < value <= MOST else None

@@ -52,6 +52,11 @@ class Batch:
         return Batch(self.inputs.to(device), self.targets.to(device), self.real.to(device))
 
 
+def inputs(batch: Batch) -> tuple[Tensor, ...]:
+    """What the model is called with."""
+    return (batch.inputs, batch.targets, batch.real)
+
+
 class LmTask:
     """Noise contrastive estimation, cross-entropy, or cross-entropy over samples. A `voxkit.train.task.Task`."""
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import sentencepiece
 
 from voxkit.errors import UserError
-from voxkit.rundir import write_atomic
+from voxkit.rundir import digest, write_atomic
 
 UNKNOWN, BEGIN, END = 0, 1, 2  # ids
 MARKS = ("<unk>", "<s>", "</s>")
@@ -97,7 +97,8 @@ class Vocabulary:
     def save(self, folder: Path) -> dict[str, Path]:
         """Write the assets of a bundle into a folder; their paths by name."""
         facts = {"normaliser": self.normaliser, "classes": list(self.classes), "tokens": list(self.tokens)}
-        write_atomic(folder / FILE, json.dumps(facts, ensure_ascii=False) + "\n")
+        pieces = None if self.pieces is None else digest(self.pieces)
+        write_atomic(folder / FILE, json.dumps({**facts, "pieces": pieces}, ensure_ascii=False) + "\n")
         assets = {FILE: folder / FILE}
         if self.pieces is not None:
             if self.pieces != folder / PIECES:
@@ -110,15 +111,21 @@ class Vocabulary:
         """Read the assets of a bundle.
 
         Raises:
-            UserError: they are missing or damaged.
+            UserError: they are missing or damaged, or do not belong together.
         """
-        path = folder / FILE
+        path, pieces = folder / FILE, folder / PIECES
         try:
             facts = json.loads(path.read_text(encoding="utf-8"))
             tokens, classes, normaliser = facts["tokens"], facts["classes"], facts["normaliser"]
-            if tokens[: len(MARKS)] != list(MARKS) or len(set(tokens)) != len(tokens):
+            wanted = facts["pieces"]
+            if (
+                not all(isinstance(token, str) for token in tokens)
+                or tokens[: len(MARKS)] != list(MARKS)
+                or len(set(tokens)) != len(tokens)
+            ):
                 raise ValueError("not the tokens of a vocabulary")
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise UserError(f"{path}: cannot be read: {error}", fix="copy the bundle again") from error
-        pieces = folder / PIECES
-        return cls(tuple(tokens), tuple(classes), normaliser, pieces if pieces.exists() else None)
+        if wanted is not None and digest(pieces) != wanted:
+            raise UserError(f"{pieces}: does not belong to {FILE} beside it", fix="copy the bundle again")
+        return cls(tuple(tokens), tuple(classes), normaliser, None if wanted is None else pieces)

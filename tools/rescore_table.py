@@ -1,0 +1,149 @@
+"""What rescoring a recogniser's hypotheses is worth: word errors before and after, over several seeds.
+
+Reads what `voxkit lm-nce rescore --out` wrote into `<exp>/seed<S>/`: `nbest`, `lattice` and `nbest8` (model in 8 bits)
+of the first pass `<exp>/first/test`, and `made_up_nbest` of that with made-up text, `<exp>/seed<S>/first/test`. Writes
+a table into --out, and scores.txt, whose `%` lines are the headline. Errors of all seeds are added up; intervals are
+bootstraps over speakers, with the same draws before and after, and over seeds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from voxkit.commands.lm_nce.rescored import before_and_after
+from voxkit.metrics.calibration import Interval
+from voxkit.metrics.report import Report, Scored
+
+SYSTEMS = {
+    "nbest": "50 best rescored",
+    "lattice": "lattices rescored",
+    "nbest8": "50 best rescored, model in 8 bits",
+    "made_up_nbest": "first pass with made-up text, 50 best rescored",
+}
+FIRST, MADE_UP = "first pass", "first pass with made-up text"
+DRAWS = 2000
+Row = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Errors:
+    """Word errors of a system: (seeds, speakers), of so many words (speakers,)."""
+
+    errors: NDArray[np.float64]
+    words: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, seeds: Sequence[Sequence[Scored]]) -> Errors:
+        tables = []
+        for scored in seeds:
+            sums: defaultdict[str, list[int]] = defaultdict(lambda: [0, 0])
+            for one in Report(scored, "none").utterances:
+                here = sums[one.groups.get("speaker", one.id)]
+                here[0] += one.words.count
+                here[1] += one.words.total
+            tables.append([sums[speaker] for speaker in sorted(sums)])
+        whole = np.array(tables, dtype=np.float64)
+        return cls(whole[:, :, 0], whole[0, :, 1])
+
+    @property
+    def rates(self) -> list[float]:
+        """WER of each seed [%]."""
+        return list(100 * self.errors.sum(1) / self.words.sum())
+
+    @property
+    def rate(self) -> float:
+        return statistics.fmean(self.rates)
+
+    def change(self, before: Errors) -> Interval:
+        """Relative change of the errors [%]."""
+        rng, draws = np.random.default_rng(0), []
+        for _ in range(DRAWS):
+            picks = rng.integers(len(self.words), size=len(self.words))
+            counts = [one.errors[rng.integers(len(one.errors), size=len(one.errors))] for one in (self, before)]
+            new, old = (count.mean(0)[picks].sum() for count in counts)
+            draws.append(100 * (new / max(old, 1) - 1))
+        low, high = np.quantile(draws, [0.025, 0.975])
+        return Interval(100 * (self.errors.mean(0).sum() / before.errors.mean(0).sum() - 1), float(low), float(high))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--exp", type=Path, required=True)
+    parser.add_argument("--seeds", type=str.split, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    args = parser.parse_args()
+    found: dict[str, Errors] = {}
+    folders = {name: [args.exp / f"seed{seed}" / name for seed in args.seeds] for name in SYSTEMS}
+    for name in SYSTEMS:
+        pairs = [before_and_after(folder / "hypotheses.jsonl.gz") for folder in folders[name]]
+        first = MADE_UP if name.startswith("made_up") else FIRST
+        found.setdefault(first, Errors.of([old for old, _ in pairs] if first == MADE_UP else [pairs[0][0]]))
+        found[name] = Errors.of([new for _, new in pairs])
+    lines = headline(found)
+    seconds = statistics.median(cost["lists"] + cost["model"] for cost in costs(folders["nbest"]))
+    lines.append(
+        f"%SHARE {share(args.exp / 'first' / 'test', seconds):.1f} [ % of the time of decoding ] {SYSTEMS['nbest']}"
+    )
+    args.out.mkdir(parents=True, exist_ok=True)
+    (args.out / "scores.txt").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    rows: list[Row] = [("", "WER", "seeds", "relative change", "CPU time of an utterance alone, median [ms]")]
+    for name, errors in found.items():
+        change = "" if name == FIRST else interval(errors.change(found[FIRST]))
+        seeds = " ".join(f"{rate:.2f}" for rate in errors.rates) if len(errors.rates) > 1 else ""
+        rows.append((title(name), f"{errors.rate:.2f}", seeds, change, latency(folders.get(name, []))))
+    table = "".join("\t".join(row) + "\n" for row in rows)
+    (args.out / "1_rescoring.tsv").write_text(table, encoding="utf-8")
+
+
+def title(name: str) -> str:
+    return SYSTEMS.get(name, name)
+
+
+def headline(found: dict[str, Errors]) -> list[str]:
+    """WER of every system, and its relative change against the first pass, and against its own one."""
+    lines = []
+    for name, errors in found.items():
+        seeds = " ".join(f"{rate:.2f}" for rate in errors.rates)
+        lines.append(f"%WER {errors.rate:.2f} [ seeds {seeds} ] {title(name)}")
+    for name, errors in found.items():
+        for first in [FIRST, *([MADE_UP] if name.startswith("made_up") else [])]:
+            if name != first:
+                value, low, high = errors.change(found[first])
+                told = f"{value:+.1f} [ {low:+.1f} to {high:+.1f} %, 95 % ]"
+                lines.append(f"%RELATIVE {told} {title(name)}, against the {first}")
+    return lines
+
+
+def interval(found: Interval) -> str:
+    return f"{found.value:+.1f} ({found.low:+.1f} to {found.high:+.1f})"
+
+
+def costs(folders: Sequence[Path]) -> list[dict[str, Any]]:
+    """What each seed took."""
+    return [json.loads((folder / "cost.json").read_text(encoding="utf-8"))["cost"] for folder in folders]
+
+
+def latency(folders: Sequence[Path]) -> str:
+    """Median and 95 % of the CPU time of an utterance that is rescored alone, over seeds [ms]."""
+    times = [1000 * seconds for cost in costs(folders) for seconds in cost["alone"]]
+    return f"{np.quantile(times, 0.5):.1f}, 95 % {np.quantile(times, 0.95):.1f}" if times else ""
+
+
+def share(folder: Path, seconds: float) -> float:
+    """Of the CPU time of decoding [%]."""
+    (line,) = (one for one in (folder / "scores.txt").read_text().splitlines() if one.startswith("%RTF "))
+    return 100 * seconds / float(line.split("[ ")[1].split(" s ")[0])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,9 +1,10 @@
 """What rescoring a recogniser's hypotheses is worth: word errors before and after, over several seeds.
 
-Reads what `voxkit lm-nce rescore --out` wrote into `<exp>/seed<S>/`: `nbest`, `lattice` and `nbest8` (model in 8 bits)
-of the first pass `<exp>/first/test`, and `made_up_nbest` of that with made-up text, `<exp>/seed<S>/first/test`. Writes
-a table into --out, and scores.txt, whose `%` lines are the headline. Errors of all seeds are added up; intervals are
-bootstraps over speakers, with the same draws before and after, and over seeds.
+Reads what `voxkit lm-nce rescore --out` wrote into `<exp>/seed<S>/`: `nbest`, `lattice`, `nbest8` (weights stored in 8
+bits) and `nbest_int8` of the first pass `<exp>/first/test`, `made_up_nbest` of that with made-up text,
+`<exp>/seed<S>/first/test`, and `all_nbest` of that with an n-gram model of all texts, `<exp>/all/test`. Writes a table
+into --out, and scores.txt, whose `%` lines are the headline. Errors of all seeds are added up; intervals are bootstraps
+over speakers, with the same draws before and after, and over seeds.
 """
 
 from __future__ import annotations
@@ -27,10 +28,13 @@ from voxkit.metrics.report import Report, Scored
 SYSTEMS = {
     "nbest": "50 best rescored",
     "lattice": "lattices rescored",
-    "nbest8": "50 best rescored, model in 8 bits",
+    "nbest8": "50 best rescored, weights stored in 8 bits",
+    "nbest_int8": "50 best rescored, int8 inference",
     "made_up_nbest": "first pass with made-up text, 50 best rescored",
+    "all_nbest": "first pass of all texts, 50 best rescored",
 }
-FIRST, MADE_UP = "first pass", "first pass with made-up text"
+FIRST, MADE_UP, ALL = "first pass", "first pass with made-up text", "first pass of all texts"
+FIRST_OF = {"made_up_nbest": MADE_UP, "all_nbest": ALL}
 DRAWS = 2000
 Row = tuple[str, ...]
 
@@ -86,14 +90,15 @@ def main() -> None:
     folders = {name: [args.exp / f"seed{seed}" / name for seed in args.seeds] for name in SYSTEMS}
     for name in SYSTEMS:
         pairs = [before_and_after(folder / "hypotheses.jsonl.gz") for folder in folders[name]]
-        first = MADE_UP if name.startswith("made_up") else FIRST
+        first = FIRST_OF.get(name, FIRST)
         found.setdefault(first, Errors.of([old for old, _ in pairs] if first == MADE_UP else [pairs[0][0]]))
         found[name] = Errors.of([new for _, new in pairs])
     lines = headline(found)
-    seconds = statistics.median(cost["lists"] + cost["model"] for cost in costs(folders["nbest"]))
-    lines.append(
-        f"%SHARE {share(args.exp / 'first' / 'test', seconds):.1f} [ % of the time of decoding ] {SYSTEMS['nbest']}"
-    )
+    for name in ("nbest", "nbest_int8"):
+        lists, model = (statistics.median(cost[part] for cost in costs(folders[name])) for part in ("lists", "model"))
+        shares = [share(args.exp / "first" / "test", seconds) for seconds in (model, lists)]
+        told = f"% of the time of decoding; {shares[1]:.1f} more to take the lists out of lattices"
+        lines.append(f"%SHARE {shares[0]:.1f} [ {told} ] {title(name)}")
     args.out.mkdir(parents=True, exist_ok=True)
     (args.out / "scores.txt").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     rows: list[Row] = [("", "WER", "seeds", "relative change", "CPU time of an utterance alone, median [ms]")]
@@ -116,7 +121,7 @@ def headline(found: dict[str, Errors]) -> list[str]:
         seeds = " ".join(f"{rate:.2f}" for rate in errors.rates)
         lines.append(f"%WER {errors.rate:.2f} [ seeds {seeds} ] {title(name)}")
     for name, errors in found.items():
-        for first in [FIRST, *([MADE_UP] if name.startswith("made_up") else [])]:
+        for first in dict.fromkeys([FIRST, FIRST_OF.get(name, FIRST)]):
             if name != first:
                 value, low, high = errors.change(found[first])
                 told = f"{value:+.1f} [ {low:+.1f} to {high:+.1f} %, 95 % ]"

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # What does a neural language model of several corpora add to a recogniser? Users of MultiWOZ, spoken by the embedded
 # voices in noise; the first pass has a trigram model of their training text. The neural model learns from the dialogues,
-# Topical-Chat and three books, and then from the users alone; it rescores the 50 best, and lattices, as it is and in 8
-# bits. Then the first pass learns from text that the neural model makes up, and is rescored too. The texts are looked
-# for in $VOXKIT_DATA.
-extras=demo
+# Topical-Chat and three books, and then from the users alone; it rescores the 50 best, and lattices, as it is, with
+# weights of 8 bits, and in int8. Then the first pass learns from text that the neural model makes up, or from all the
+# texts, and is rescored too. The texts are looked for in $VOXKIT_DATA.
+extras="demo export"
 default_seeds="0 1 2"
 . "$(dirname "${BASH_SOURCE[0]}")/../../../tools/recipe.sh"
 
@@ -36,12 +36,16 @@ rescore() {
     voxkit lm-nce rescore "$1" "$2/test" --nbest 50 --config "$3.dev/rescore.yaml" --out "$3" "${@:4}"
 }
 
+# corpora: the options for all texts
+corpora() {
+    local name
+    echo "--corpus users=$woz/user_train.txt --corpus multiwoz21=$woz/train.txt"
+    if [ $smoke != yes ]; then for name in $others; do echo "--corpus $name=$data/$name/train.txt"; done; fi
+}
+
 # learn SEED: on all texts, and then on those of users
 learn() {
-    local name corpora=(--corpus "users=$woz/user_train.txt" --corpus "multiwoz21=$woz/train.txt")
-    for name in $others; do corpora+=(--corpus "$name=$data/$name/train.txt"); done
-    if [ $smoke = yes ]; then corpora=("${corpora[@]:0:4}"); fi
-    voxkit lm-nce train "${corpora[@]}" --dev "$spoken/text_dev.txt" --out "$exp/seed$1/all" --seed "$1" "${language[@]}"
+    voxkit lm-nce train $(corpora) --dev "$spoken/text_dev.txt" --out "$exp/seed$1/all" --seed "$1" "${language[@]}"
     voxkit lm-nce train --corpus "users=$woz/user_train.txt" --dev "$spoken/text_dev.txt" --init "$exp/seed$1/all" \
         --out "$exp/seed$1/lm" --seed "$1" "${tuned[@]}"
     voxkit lm-nce score "$exp/seed$1/lm" "$spoken/text_test.txt" --arpa "$exp/lang/lm.arpa" --out "$exp/seed$1/score"
@@ -100,6 +104,9 @@ if stage 7 "Rescore"; then
             --out "$folder/lattice"
         voxkit quantize "$folder/lm" --bits 8 --out "$folder/lm8"
         voxkit lm-nce rescore "$folder/lm8" "$first/test" --config "$folder/nbest.dev/rescore.yaml" --out "$folder/nbest8"
+        voxkit quantize "$folder/lm" --int8 --calibrate "$spoken/text_dev.txt" --out "$folder/lm_int8"
+        voxkit lm-nce rescore "$folder/lm_int8" "$first/test" --config "$folder/nbest.dev/rescore.yaml" \
+            --out "$folder/nbest_int8"
     done
 fi
 
@@ -112,7 +119,17 @@ if stage 8 "Decode with made-up text, and rescore"; then
     done
 fi
 
-if stage 9 "Compare"; then
+# how much of it is the texts, and not the network
+if stage 9 "Decode with an n-gram model of all texts, and rescore"; then
+    voxkit lm-nce ngram $(corpora) --dev "$spoken/text_dev.txt" --order 3 --normaliser asr_en \
+        --words "$exp/lang/words.txt" --out "$exp/all/lm"
+    voxkit make-graph --lexicon "$spoken/lexicon.txt" --arpa "$exp/all/lm/lm.arpa" --tokens "$exp/lang" \
+        --dev-text "$spoken/text_dev.txt" --out "$exp/all/lang"
+    recognise "$exp/all/lang" "$exp/all"
+    for seed in $seeds; do rescore "$exp/seed$seed/lm" "$exp/all" "$exp/seed$seed/all_nbest"; done
+fi
+
+if stage 10 "Compare"; then
     python "$root/tools/rescore_table.py" --exp "$exp" --seeds "$seeds" --out "$results"
     picture "$exp/am/curves.png" 1_acoustic_model
     picture "$exp/seed${seeds%% *}/lm/curves.png" 2_language_model

@@ -1,6 +1,7 @@
 """A folder of results, read back cut by cut."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -85,6 +86,40 @@ def test_a_damaged_table_of_words_is_told_with_its_line(results: Path) -> None:
     (results / FRAME_SHIFT).unlink()
     with pytest.raises(UserError, match="frame_shift"):
         _ = DecodeFolder.open(results).frame_shift
+
+
+@pytest.mark.parametrize("shift", ["nan", "inf", "0", "-0.04", "fast"])
+def test_a_frame_lasts_some_time(results: Path, shift: str) -> None:
+    (results / FRAME_SHIFT).write_text(shift)
+    with pytest.raises(UserError, match="frame_shift: cannot be read"):
+        _ = DecodeFolder.open(results).frame_shift
+
+
+@pytest.mark.parametrize(
+    ("bad", "what"),
+    [
+        ({"supervisions": []}, "not a cut with an id"),
+        ({"id": 5}, "not a cut with an id"),
+        ({"id": "utt0"}, "'utt0' is there twice"),
+        ({"id": "a", "supervisions": 5}, "'a' has damaged supervisions"),
+        ({"id": "a", "supervisions": [5]}, "'a' has damaged supervisions"),
+        ({"id": "a", "supervisions": [{"text": None}]}, "'a' has damaged supervisions"),
+        ({"id": "a", "supervisions": [{"custom": 5}]}, "'a' has damaged supervisions"),
+        ({"id": "a", "tracks": [{"cut": {"supervisions": [{"alignment": []}]}}]}, "'a' has damaged supervisions"),
+        ({"id": "a", "tracks": [{}]}, "'a' has damaged tracks"),
+    ],
+)
+def test_a_damaged_line_is_told(results: Path, bad: dict[str, Any], what: str) -> None:
+    good = {"id": "utt0", "supervisions": [{"text": "one"}]}
+    write_cuts([good, bad], results / HYPOTHESES)
+    with pytest.raises(UserError, match=rf"{HYPOTHESES}:2: {what}"):
+        list(DecodeFolder.open(results))
+
+
+def test_only_numbers_are_shards(results: Path) -> None:
+    for kind in (LATTICES, CONFUSION):
+        (results / kind / "x.npz").write_text("something else")
+    assert len(list(DecodeFolder.open(results, lattices=True, confusion=True))) == 5
 
 
 def test_another_table_of_words_is_told(results: Path) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -100,7 +101,10 @@ class DecodeFolder:
         """
         path = self.path / FRAME_SHIFT
         try:
-            return float(path.read_text(encoding="utf-8"))
+            shift = float(path.read_text(encoding="utf-8"))
+            if not 0 < shift < math.inf:
+                raise ValueError(f"{shift} s")
+            return shift
         except (OSError, ValueError) as error:
             raise UserError(f"{path}: cannot be read: {error}", fix="decode again with this version") from error
 
@@ -119,10 +123,16 @@ class DecodeFolder:
         """
         arcs = Shards(shard_files(self.path, LATTICES), lattices.load) if self._lattices else None
         bins = Shards(shard_files(self.path, CONFUSION), networks.load) if self._confusion else None
+        seen = set[str]()
         for line in read_lines([self.path / HYPOTHESES]):
             if line.data is None:
                 raise UserError(f"{line.where}: {line.error}", fix="decode again")
-            name = str(line.data["id"])
+            if (damage := _damage(line.data)) is not None:
+                raise UserError(f"{line.where}: {damage}", fix="decode again")
+            name = line.data["id"]
+            if name in seen:
+                raise UserError(f"{line.where}: {name!r} is there twice", fix="leave one of them out, or decode again")
+            seen.add(name)
             lattice = None if arcs is None else arcs[name]
             found = Decoded(line.data, lattice, None if bins is None else bins[name])
             self._check_words(found)
@@ -167,6 +177,28 @@ def open_all(paths: Iterable[str | Path], lattices: bool = False, confusion: boo
     return folders
 
 
+def _damage(cut: Mapping[str, Any]) -> str | None:
+    """What is wrong with the parts of a cut that are read here; None if nothing is."""
+    name, tracks = cut.get("id"), cut.get("tracks", [])
+    if not isinstance(name, str):
+        return "not a cut with an id"
+    if not isinstance(tracks, list) or not all(
+        isinstance(track, dict) and isinstance(track.get("cut"), dict) for track in tracks
+    ):
+        return f"{name!r} has damaged tracks"
+    lists = [one.get("supervisions", []) for one in (cut, *(track["cut"] for track in tracks))]
+    if all(isinstance(some, list) and all(map(_is_supervision, some)) for some in lists):
+        return None
+    return f"{name!r} has damaged supervisions"
+
+
+def _is_supervision(found: Any) -> bool:
+    """Whether its text is text, and its tables are tables."""
+    if not isinstance(found, dict) or not isinstance(found.get("text", ""), str):
+        return False
+    return all(found.get(name) is None or isinstance(found[name], dict) for name in ("custom", "alignment"))
+
+
 class Shards(Generic[T]):
     """Items of shards by id, asked for in the order in which the shards hold them."""
 
@@ -191,7 +223,8 @@ class Shards(Generic[T]):
 
 def shard_files(folder: Path, kind: str) -> list[Path]:
     """The files of LATTICES or CONFUSION, in the order of the cuts."""
-    return sorted((folder / kind).glob("*.npz"), key=lambda path: int(path.stem))
+    numbered = (path for path in (folder / kind).glob("*.npz") if path.stem.isdecimal())
+    return sorted(numbered, key=lambda path: int(path.stem))
 
 
 def gaps(files: Sequence[Path]) -> list[Path]:

@@ -2,6 +2,8 @@
 
 import gzip
 import json
+import shutil
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ from voxkit.commands.lm_nce.command import Rescore, app
 from voxkit.commands.lm_nce.rescore import Request, run, run_tune
 from voxkit.commands.lm_nce.rescored import change
 from voxkit.config import build
+from voxkit.data.manifests import write_cuts
 from voxkit.decode.folder import DecodeFolder
 from voxkit.errors import UserError
 from voxkit.metrics.edit import errors
@@ -26,6 +29,11 @@ from voxkit.metrics.report import Report, Scored
 @pytest.fixture(scope="module")
 def lm(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return small_lm.save(small_lm.model(classes=small_lm.CLASSES), tmp_path_factory.mktemp("lm"))
+
+
+@pytest.fixture(scope="module")
+def lists(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make(tmp_path_factory.mktemp("lists") / "lists", lists=True)
 
 
 def rescore(lm: Path, decoded: Path, out: Path, *sets: str, **options: Any) -> list[dict]:
@@ -227,12 +235,95 @@ def test_folders_that_cannot_be_rescored_are_told(lm: Path, tmp_path: Path) -> N
     with pytest.raises(UserError, match="no such folder"):
         rescore(lm, tmp_path / "nowhere", tmp_path / "out")
     for cut in lines:
-        said(cut)["custom"]["nbest"] = [{"text": "call", "acoustic_score": -1.0, "graph_score": 0.0}] * 2
+        said(cut)["custom"]["nbest"] = [
+            {"text": "call", "acoustic_score": -1.0, "graph_score": 0.0, "starts": [0.0], "ends": [0.2]}
+        ] * 2
         said(cut)["custom"].pop("reference", None)
     mute = write(tmp_path / "mute", lines, {})
     with pytest.raises(UserError, match="no references to tune on"):
         run_tune(Request(build(Rescore), lm, mute), tmp_path / "tuned")
     assert not (tmp_path / "out").exists()
+
+
+def damaged(lists: Path, folder: Path, change_: Callable[[dict], object]) -> Path:
+    """A folder of lists whose third cut's supervision is changed."""
+    cuts = cuts_of(lists)
+    change_(said(cuts[2]))
+    return write(folder, cuts, {})
+
+
+@pytest.mark.parametrize(
+    ("change_", "what"),
+    [
+        (lambda one: one["custom"]["nbest"][1].pop("starts"), "hypothesis 2 of 'cut2' has not a start and an end"),
+        (lambda one: one["custom"]["nbest"][1]["ends"].pop(), "hypothesis 2 of 'cut2' has not a start and an end"),
+        (lambda one: one["custom"]["nbest"][0].update(starts=None), "hypothesis 1 of 'cut2' has not a start"),
+        (lambda one: one["custom"]["nbest"][0]["ends"].__setitem__(0, "x"), "hypothesis 1 of 'cut2' has not a start"),
+        (lambda one: (one["custom"].pop("nbest"), one["alignment"]["word"].pop()), "hypothesis 1 of 'cut2' has not"),
+        (lambda one: one["custom"]["nbest"][1].update(acoustic_score=float("nan")), "'cut2' has no costs"),
+        (lambda one: one["custom"]["nbest"][1].update(graph_score=10**400), "'cut2' has no costs"),
+        (lambda one: one["custom"]["nbest"][1].update(text=None), "'cut2' has no costs"),
+        (lambda one: one["custom"].update(reference=None), "'cut2' has a reference that is no text"),
+    ],
+)
+def test_damaged_lists_are_told(
+    change_: Callable[[dict], object], what: str, lm: Path, lists: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match=what):
+        rescore(lm, damaged(lists, tmp_path / "bad", change_), tmp_path / "out")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["bad"]
+
+
+def test_damage_that_is_found_late_leaves_nothing(lm: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("voxkit.commands.lm_nce.rescore.AT_ONCE", 4)
+    decoded = make(tmp_path / "decoded")
+    cuts = cuts_of(decoded)
+    said(cuts[10])["text"] = "something else"
+    write_cuts(cuts, decoded / "hypotheses.jsonl.gz")
+    with pytest.raises(UserError, match="'cut10' is"):
+        rescore(lm, decoded, tmp_path / "out")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["decoded"]
+
+
+def test_what_is_wrong_with_a_folder_is_told_at_the_start(lm: Path, tmp_path: Path) -> None:
+    empty = write(tmp_path / "empty", [], {})
+    with pytest.raises(UserError, match="no cuts in it"):
+        rescore(lm, empty, tmp_path / "out")
+    decoded = make(tmp_path / "decoded")
+    (decoded / "score.json").write_text('{"normaliser": "foo"}')
+    with pytest.raises(UserError, match=r"score\.json: no text normaliser is called 'foo'"):
+        Request(build(Rescore), lm, decoded).spec()
+    assert rescore(lm, decoded, tmp_path / "out", "normaliser=none")
+
+
+def test_other_inputs_are_another_result(lm: Path, tmp_path: Path) -> None:
+    decoded, model = make(tmp_path / "decoded"), tmp_path / "lm"
+    shutil.copytree(lm, model)
+    rescore(model, decoded, tmp_path / "out")
+    inputs = [decoded / "words.txt", decoded / "frame_shift", model / "bundle" / "assets" / "vocabulary.json"]
+    for file in inputs:
+        kept = file.read_bytes()
+        file.write_bytes(kept + b"\n")
+        with pytest.raises(UserError, match=rf"(?s)made with other settings.*{file.name}"):
+            rescore(model, decoded, tmp_path / "out")
+        file.write_bytes(kept)
+    rescore(model, decoded, tmp_path / "out")
+    shutil.copyfile(decoded / "lattices" / "1.npz", decoded / "lattices" / "2.npz")
+    with pytest.raises(UserError, match=r"(?s)made with other settings.*lattices"):
+        rescore(model, decoded, tmp_path / "out")
+
+
+def test_tuning_for_lattices_says_that_it_takes_lists(
+    lm: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_tune(Request(build(Rescore, method="lattice"), lm, make(tmp_path / "decoded")), tmp_path / "tuned")
+    assert "tuned on lists" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("value", ["weights.lm=1e308", "weights.graph=101", "weights.penalty=-101", "tune.lm=[1e308]"])
+def test_weights_have_limits(value: str) -> None:
+    with pytest.raises(UserError, match=value.split("=")[0].replace(".", r"\.")):
+        build(Rescore, None, [value])
 
 
 def test_the_interval_is_that_of_paired_draws() -> None:

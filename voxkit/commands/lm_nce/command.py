@@ -127,17 +127,23 @@ class LmNce(Config):
 class RescoreWeights(Config):
     """A hypothesis costs acoustic + graph * its graph cost + lm * -ln P of its words + penalty * its words."""
 
-    graph: float = Field(0.5, ge=0, description="weight of the first pass's graph: n-gram and pronunciations")
-    lm: float = Field(0.5, ge=0, description="weight of the language model")
-    penalty: float = Field(0.0, description="cost of a word; above 0 makes for fewer")
+    graph: float = Field(0.5, ge=0, le=100, description="weight of the first pass's graph: n-gram and pronunciations")
+    lm: float = Field(0.5, ge=0, le=100, description="weight of the language model")
+    penalty: float = Field(0.0, ge=-100, le=100, description="cost of a word; above 0 makes for fewer")
+
+
+Weight = Annotated[float, Field(ge=0, le=100)]
+Penalty = Annotated[float, Field(ge=-100, le=100)]
 
 
 class RescoreTune(Config):
     """The grid of `--tune`."""
 
-    graph: tuple[float, ...] = Field((0.0, 0.25, 0.5, 0.75, 1.0), min_length=1, description="weights.graph to try")
-    lm: tuple[float, ...] = Field((0.0, 0.25, 0.5, 0.75, 1.0, 1.5), min_length=1, description="weights.lm to try")
-    penalty: tuple[float, ...] = Field((-1.0, -0.5, 0.0, 0.5, 1.0), min_length=1, description="weights.penalty to try")
+    graph: tuple[Weight, ...] = Field((0.0, 0.25, 0.5, 0.75, 1.0), min_length=1, description="weights.graph to try")
+    lm: tuple[Weight, ...] = Field((0.0, 0.25, 0.5, 0.75, 1.0, 1.5), min_length=1, description="weights.lm to try")
+    penalty: tuple[Penalty, ...] = Field(
+        (-1.0, -0.5, 0.0, 0.5, 1.0), min_length=1, description="weights.penalty to try"
+    )
 
 
 class LatticeConfig(Config):
@@ -158,7 +164,10 @@ class Rescore(Config):
     weights: RescoreWeights = RescoreWeights()
     lattice: LatticeConfig = LatticeConfig()
     unknown_penalty: float | None = Field(
-        None, description="cost of a word that is <unk>, on top; none: ln of how many words of words.txt are"
+        None,
+        ge=-1000,
+        le=1000,
+        description="cost of a word that is <unk>, on top; none: ln of how many words of words.txt are",
     )
     normalised: bool = Field(False, description="subtract ln Z: true probabilities, which take longer")
     readings: int = Field(32, ge=1, description="most ways to read a hypothesis with names of --names")
@@ -290,9 +299,9 @@ def rescore(
     """Choose again among what was recognised, by a language model that reads whole sentences.
 
     A hypothesis costs acoustic + weights.graph * graph + weights.lm * -ln P + weights.penalty * words. Find the weights
-    on a dev set with --tune, and give OUT/rescore.yaml with --config. OUT is a decode folder again: words, times, the
-    score `lm_score`, the text before as `first_pass`, `nbest`, and lattices with the new costs (for the method nbest
-    these hold the list). Confusion networks are made where DECODED has some.
+    on a dev set with --tune (on lists, for either method), and give OUT/rescore.yaml with --config. OUT is a decode
+    folder again: words, times, the score `lm_score`, the text before as `first_pass`, `nbest`, and lattices with the
+    new costs (for the method nbest these hold the list). Confusion networks are made where DECODED has some.
 
     --names is a table of class, phrase and, if wanted, weight and speaker (of the manifest; else everyone's). A phrase
     of the list may stand where the model expects its class (train with --classes): P(class) * P_user(phrase | class),

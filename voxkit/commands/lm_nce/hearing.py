@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from itertools import islice
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from voxkit.commands.lm_nce.rescoring import Heard, WordTable
-from voxkit.data.manifests import read_lines
+from voxkit.data.text import NORMALISERS
 from voxkit.decode.alignment import oracle
 from voxkit.decode.folder import HYPOTHESES, LATTICES, WORDS, Decoded, DecodeFolder, shard_files
 from voxkit.decode.lattice import Hypothesis, Lattice
@@ -24,13 +25,15 @@ class Hearing:
     """A decode folder that is to be rescored.
 
     Raises:
-        UserError: it is none, or has neither lattices nor lists.
+        UserError: it is none, or has no cuts.
     """
 
     def __init__(self, path: Path, need_lattices: bool) -> None:
         self.path = path
         self.folder = DecodeFolder.open(path, lattices=need_lattices or bool(shard_files(path, LATTICES)))
         self.has_lattices = bool(shard_files(path, LATTICES))
+        if not len(self.folder):
+            raise UserError(f"{path / HYPOTHESES}: no cuts in it", fix="decode cuts first")
 
     @property
     def source(self) -> Path:
@@ -42,18 +45,18 @@ class Hearing:
         """The word of each id, of the lattices' table or of all words in lists; id 0 is no word.
 
         Raises:
-            UserError: there are no lists.
+            UserError: there are no lists, or damaged ones.
         """
         if self.has_lattices:
             return self.folder.words
         found: dict[str, None] = {}
         lists = 0
-        for line in read_lines([self.path / HYPOTHESES]):
-            if line.data is None:
-                raise UserError(f"{line.where}: {line.error}", fix="decode again")
-            heard = _listed(Decoded(line.data), self.path)
+        for decoded in self.folder:
+            heard = _listed(decoded, self.path)
+            for number, (text, _, _) in enumerate(heard):
+                self._check_times(decoded, number, text)
             lists += len(heard) > 1
-            texts = [str(Decoded(line.data).supervision.get("text") or ""), *(text for text, _, _ in heard)]
+            texts = [str(decoded.supervision.get("text") or ""), *(text for text, _, _ in heard)]
             found |= dict.fromkeys(word for text in texts for word in text.split())
         if not lists:
             raise UserError(f"{self.path}: has neither lattices nor lists", fix="decode again with --graph and --nbest")
@@ -66,9 +69,12 @@ class Hearing:
         if not file.exists():
             return "none"
         try:
-            return str(json.loads(file.read_text(encoding="utf-8"))["normaliser"])
+            name = str(json.loads(file.read_text(encoding="utf-8"))["normaliser"])
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise UserError(f"{file}: cannot be read: {error}", fix="decode again") from error
+        if name not in NORMALISERS:
+            raise UserError(f"{file}: no text normaliser is called {name!r}", fix="choose one with -s normaliser=NAME")
+        return name
 
     @cached_property
     def best_path(self) -> bool:
@@ -86,11 +92,12 @@ class Hearing:
         ]
 
     def check(self, found: Decoded) -> None:
-        """Look whether the table makes a cut's text of its lattice.
+        """Look whether a cut can be rescored, and the table makes its text of its lattice.
 
         Raises:
-            UserError: the lattice is of other words.
+            UserError: it is damaged, or the lattice is of other words.
         """
+        self._check_line(found)
         if found.lattice is None:
             return
         text = str(found.supervision.get("text") or "").split()
@@ -109,6 +116,34 @@ class Hearing:
                 f"{self.path / HYPOTHESES}: another word table? {what}, but its text is {' '.join(text)!r}",
                 fix=f"put back the {WORDS} that the lattices were made with, or decode again",
             )
+
+    def _check_line(self, found: Decoded) -> None:
+        """Raise UserError unless a cut has one supervision at least, and what else is read of it is of its kind."""
+        custom = found.supervision.get("custom") or {}
+        length = found.cut.get("duration") or found.supervision.get("duration") or 0.0
+        wrong = [
+            what
+            for what, bad in (
+                ("no supervision", not found.supervision),
+                ("a reference that is no text", not isinstance(custom.get("reference", ""), str)),
+                ("a duration that is none", not _are_seconds([length]) or length < 0),
+            )
+            if bad
+        ]
+        if wrong:
+            what = f"{found.id!r} has {', '.join(wrong)}"
+            raise UserError(f"{self.path / HYPOTHESES}: {what}", fix="decode again")
+
+    def _check_times(self, found: Decoded, number: int, text: str) -> None:
+        """Raise UserError unless each word of a listed hypothesis has its times."""
+        try:
+            starts, ends = times(found, number, Hypothesis((), (), (), 0.0, 0.0), 0.0)
+            whole = len(starts) == len(ends) == len(text.split()) and _are_seconds([*starts, *ends])
+        except (KeyError, TypeError, ValueError, IndexError):
+            whole = False
+        if not whole:
+            what = f"hypothesis {number + 1} of {found.id!r} has not a start and an end for each word"
+            raise UserError(f"{self.path / HYPOTHESES}: {what}", fix="decode again")
 
     @cached_property
     def _index(self) -> dict[str, int]:
@@ -156,8 +191,14 @@ def _listed(found: Decoded, path: Path) -> list[tuple[str, float, float]]:
     custom = supervision.get("custom") or {}
     try:
         rows: Sequence[dict[str, Any]] = custom.get("nbest") or [{**custom, "text": supervision.get("text") or ""}]
-        return [(str(row["text"]), -float(row["acoustic_score"]), -float(row["graph_score"])) for row in rows]
-    except (KeyError, TypeError, ValueError) as error:
+        listed = [(row["text"], -float(row["acoustic_score"]), -float(row["graph_score"])) for row in rows]
+        for text, acoustic, graph in listed:
+            if not isinstance(text, str):
+                raise TypeError("a text that is none")
+            if not math.isfinite(acoustic + graph):
+                raise ValueError("a score that is no number")
+        return listed
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         what = f"{found.id!r} has no costs as decode writes them ({error})"
         raise UserError(f"{path / HYPOTHESES}: {what}", fix="decode again") from error
 
@@ -174,6 +215,10 @@ def times(found: Decoded, number: int, hypothesis: Hypothesis, frame_shift: floa
     begin = -float(supervision.get("start") or 0.0)  # of a track: the supervision spans the whole cut
     starts = [round(item[1] + begin, 4) for item in items]
     return starts, [round(start + item[2], 4) for start, item in zip(starts, items, strict=True)]
+
+
+def _are_seconds(values: Sequence[Any]) -> bool:
+    return all(isinstance(value, int | float) and abs(value) < 1e12 for value in values)
 
 
 def _seconds(frames: Sequence[int], frame_shift: float) -> list[float]:

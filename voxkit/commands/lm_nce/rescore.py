@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import cached_property
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -69,14 +72,39 @@ class Request:
 
     def spec(self) -> dict[str, Any]:
         """What decides the result."""
-        hypotheses = self.hearing.path / HYPOTHESES  # is there, if the folder can be opened
+        home = bundle.locate(self.exp)
+        tables = (HYPOTHESES, WORDS, FRAME_SHIFT) if self.hearing.has_lattices else (HYPOTHESES,)
         return {
             "settings": to_dict(self.settings),
-            "model": digest(bundle.weights(self.exp)),
+            "normaliser": self.normaliser,
+            "model": {str(file.relative_to(home)): digest(file) for file in bundle.files(self.exp)},
             "decoded": str(self.decoded.resolve()),
-            "hypotheses": digest(hypotheses),
+            **{name: digest(self.decoded / name) for name in tables},
+            **{kind: _sizes(shard_files(self.decoded, kind)) for kind in (LATTICES, CONFUSION)},
             "names": None if self.names is None else digest(self.names),
         }
+
+
+def _sizes(files: Sequence[Path]) -> str:
+    """Files that are too many and too large to be read for a spec: by their names and sizes."""
+    sizes = {file.name: file.stat().st_size for file in files}
+    listing = sha256(json.dumps(sizes).encode()).hexdigest()
+    return f"{len(sizes)} files of {sum(sizes.values())} bytes ({listing[:16]})"
+
+
+@contextmanager
+def _whole_or_nothing(work: Path) -> Iterator[None]:
+    """Remove what was written into a folder if it does not get whole."""
+    before = set(os.listdir(work))
+    try:
+        yield
+    except BaseException:
+        for name in set(os.listdir(work)) - before:
+            if (work / name).is_dir():
+                shutil.rmtree(work / name)
+            else:
+                (work / name).unlink()
+        raise
 
 
 def run(request: Request, out: Path, shard: str | None, merge: bool) -> None:
@@ -91,21 +119,27 @@ def run(request: Request, out: Path, shard: str | None, merge: bool) -> None:
     target = shard_out(out, shard)
     with listening() as signals, output(target, COMMAND, spec, None if shard else PARTS, resumable=False) as place:
         if not place.done:
-            if merge:
-                cost, count = _join(folders, place.work)
-            else:
-                cost, count = _Work(request, place.work, signals).all(parse_shard(shard) if shard else (1, 1))
-            write_atomic(place.work / COST, json.dumps({"cost": asdict(cost), "count": asdict(count)}) + "\n")
-            lines = report(place.work, place.work / HYPOTHESES, request.normaliser, request.decoded, target)
-            if not lines:
-                say("no references: nothing to score")
-            lines += cost.lines(target)
-            if count.words:
-                what = f"{count.words - count.prefixes} of {count.words} words of hypotheses"
-                lines.append(f"%CACHED {100 * count.saved:.1f} [ {what} ] {target}")
-            write_atomic(place.work / SCORES, "".join(f"{line}\n" for line in lines))
+            with _whole_or_nothing(place.work):
+                if merge:
+                    cost, count = _join(folders, place.work)
+                else:
+                    cost, count = _Work(request, place.work, signals).all(parse_shard(shard) if shard else (1, 1))
+                _conclude(request, place.work, target, cost, count)
     print((target / SCORES).read_text(encoding="utf-8"), end="")
     say(f"hypotheses: {target / HYPOTHESES}")
+
+
+def _conclude(request: Request, work: Path, target: Path, cost: Cost, count: Count) -> None:
+    """Score what was rescored, and write the lines that `target` will be shown with."""
+    write_atomic(work / COST, json.dumps({"cost": asdict(cost), "count": asdict(count)}) + "\n")
+    lines = report(work, work / HYPOTHESES, request.normaliser, request.decoded, target)
+    if not lines:
+        say("no references: nothing to score")
+    lines += cost.lines(target)
+    if count.words:
+        what = f"{count.words - count.prefixes} of {count.words} words of hypotheses"
+        lines.append(f"%CACHED {100 * count.saved:.1f} [ {what} ] {target}")
+    write_atomic(work / SCORES, "".join(f"{line}\n" for line in lines))
 
 
 class _Work:
@@ -304,6 +338,8 @@ def run_tune(request: Request, out: Path) -> None:
         Interrupted: SIGTERM or SIGUSR1 came; nothing is left behind.
     """
     spec = {**request.spec(), "tune": True}
+    if request.settings.method == "lattice":
+        say("notice: the weights are tuned on lists of hypotheses, also for --method lattice")
     with listening() as signals, output(out, COMMAND, spec, resumable=False) as place:
         if not place.done:
             grid, first = _swept(request, signals)

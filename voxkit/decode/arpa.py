@@ -6,6 +6,7 @@ import contextlib
 import gzip
 import io
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import dropwhile
@@ -34,6 +35,12 @@ class Perplexity:
     def __str__(self) -> str:
         counts = f"{self.words} words, {self.sentences} sentences, {self.oov} out of vocabulary"
         return f"%PPL {self.value:.2f} [ {counts} ]"
+
+
+def unseen_mass(counts: Counter[str]) -> float:
+    """The probability of words that a text does not have, by how many it has once (Good & Turing; Good 1953)."""
+    once = sum(count == 1 for count in counts.values())
+    return max(once, 1) / max(counts.total(), 2 * once, 1000)
 
 
 class Arpa:

@@ -113,7 +113,8 @@ class Lattice:
     # `by_dst` sorts the arcs by the state they enter.
 
     @cached_property
-    def _leaving(self) -> NDArray[np.intp]:
+    def leaving(self) -> NDArray[np.intp]:
+        """(N + 1,) the arcs that leave state s are those from `leaving[s]` to `leaving[s + 1]`."""
         return np.searchsorted(self.src, np.arange(self.num_states + 1))
 
     @cached_property
@@ -134,7 +135,7 @@ class Lattice:
 
     def _backward(self, total: bool) -> Doubles:
         """(N,) cost from each state to the end."""
-        first = self._leaving
+        first = self.leaving
         beta = np.full(self.num_states, np.inf)
         beta[-1] = 0.0
         for state in range(self.num_states - 2, -1, -1):
@@ -143,13 +144,14 @@ class Lattice:
         return beta
 
     @cached_property
-    def _best_to_end(self) -> Doubles:
+    def best_to_end(self) -> Doubles:
+        """(N,) cost of the best way from each state to the end."""
         return self._backward(total=False)
 
     @cached_property
     def _through(self) -> Doubles:
         """(A,) cost of the best path that takes each arc."""
-        return self._forward(total=False)[self.src] + self.cost + self._best_to_end[self.dst]
+        return self._forward(total=False)[self.src] + self.cost + self.best_to_end[self.dst]
 
     def total_score(self) -> float:
         """log of the summed probability of all paths (0 for a lattice that holds the empty path only)."""
@@ -170,7 +172,7 @@ class Lattice:
     def best_path(self) -> Hypothesis:
         """The path of least cost."""
         arcs, state = [], 0
-        first, beta = self._leaving, self._best_to_end
+        first, beta = self.leaving, self.best_to_end
         while state < self.num_states - 1:
             begin, end = first[state], first[state + 1]
             arc = int(begin + np.argmin(self.cost[begin:end] + beta[self.dst[begin:end]]))
@@ -185,7 +187,7 @@ class Lattice:
         to it, so that the many ways to time the same words cost nothing; and an arc is looked at after the better ones
         that leave the same state.
         """
-        beta, last = self._best_to_end, self.num_states - 1
+        beta, last = self.best_to_end, self.num_states - 1
         if not last or not np.isfinite(beta[0]):
             return [self.hypothesis([])] if n and not last else []
         likely = self.cost + beta[self.dst]
@@ -193,7 +195,7 @@ class Lattice:
         arcs, ahead, spend, words, targets = (
             column[order].tolist() for column in (np.arange(self.num_arcs), likely, self.cost, self.word, self.dst)
         )
-        first, until = self._leaving.tolist(), self._leaving[self.src + 1].tolist()
+        first, until = self.leaving.tolist(), self.leaving[self.src + 1].tolist()
         prefixes: dict[tuple[int, int], int] = {}  # numbers of word sequences, by that without the last word
         seen: set[tuple[int, int]] = set()
         path: list[tuple[int, int]] = [(0, 0)]  # an arc, and the step before it

@@ -308,7 +308,8 @@ def rescore(
     added to the probability of its words, for every choice of phrases that do not overlap. It goes with lists only.
 
     Prints %WER before and after, %RELATIVE with its interval, %RTF and CPU time of an utterance, %LATENCY of
-    utterances one at a time, and %CACHED, the share of words that need no scoring since hypotheses begin alike.
+    utterances one at a time, and %CACHED, the share of words that need no scoring since hypotheses
+    of utterances that are rescored together begin alike.
 
     [bold]Examples[/bold]
 

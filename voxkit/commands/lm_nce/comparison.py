@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxkit.commands.lm_nce.perplexity import Evaluation
-from voxkit.decode.arpa import BEGIN, END, Arpa
+from voxkit.decode.arpa import Arpa
 from voxkit.decode.interpolation import em
 from voxkit.errors import UserError
 
@@ -55,18 +55,8 @@ def _whole(parts: Sequence[NDArray[Any]], length: int) -> Doubles:
 
 
 def ngram_log_p(arpa: Arpa, words: Sequence[str]) -> Doubles:
-    """(T,) words of a sentence -> (T + 1,) ln P of each and of its end; nan of those that the model does not know.
-
-    An unknown word cuts off what comes before it, as in `Arpa.perplexity`.
-    """
-    found, history = np.full(len(words) + 1, np.nan), tuple[str, ...]((BEGIN,))
-    for place, word in enumerate((*words, END)):
-        if (word,) in arpa.orders[0]:
-            found[place] = arpa.log10(history, word) * math.log(10)
-            history = (*history, word)
-        else:
-            history = ()
-    return found
+    """(T,) words of a sentence -> (T + 1,) ln P of each and of its end; nan of those that the model does not know."""
+    return np.array([np.nan if score is None else score for score in arpa.scores(words)]) * math.log(10)
 
 
 @dataclass(frozen=True)

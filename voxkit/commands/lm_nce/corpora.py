@@ -253,7 +253,9 @@ class _Maker:
             found = self._interpolated()
             raw = dict(found.weights)
             facts |= {"order": settings.order, "perplexity": dict(found.perplexities), "mixture": found.mixture}
-        weights = {name: raw[name] / sum(raw.values()) for name in names}
+        largest = max(raw.values())  # the sum of very large ones is infinite
+        total = sum(raw[name] / largest for name in names)
+        weights = {name: raw[name] / largest / total for name in names}
         facts["weights"] = weights
         write_atomic(self.work / WEIGHTS, json.dumps(facts, indent=2, ensure_ascii=False) + "\n")
         if len(names) > 1:
@@ -303,7 +305,7 @@ def given_weights(given: Mapping[str, float], names: Sequence[str]) -> dict[str,
     """
     wrong = [f"no corpus is called {name!r}" for name in given if name not in names]
     wrong += [f"{name} has the weight {w:g}" for name, w in given.items() if not 0 <= w < float("inf")]
-    if not wrong and not sum(given.values()) > 0:
+    if not wrong and not max(given.values(), default=0) > 0:
         wrong = ["no corpus has a weight above 0"]
     if wrong:
         raise UserError(f"weights.given: {'; '.join(wrong)}", fix=f"give weights of {', '.join(names)}")

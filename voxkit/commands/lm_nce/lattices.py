@@ -82,8 +82,8 @@ class Expansion:
         spoken = lattice.word != 0
         self.graph = weights.graph * lattice.graph.astype(np.float64) + weights.penalty * spoken
         self.cost = (self.graph + lattice.acoustic).tolist()
-        self.first = np.searchsorted(lattice.src, np.arange(lattice.num_states + 1)).tolist()
-        self.rest = _to_end(lattice)
+        self.first = lattice.leaving.tolist()
+        self.rest = lattice.best_to_end.tolist()
         self.arrivals: list[dict[tuple[int, Words], Arrival]] = [{} for _ in range(self.ranks)]
         self.arrivals[0][0, ()] = Arrival(0, (), 0.0)
         self.kept: list[Arrival] = []  # by the number of the divided state
@@ -288,16 +288,6 @@ class _Memory:
         back = torch.from_numpy(np.argsort(np.concatenate([left, rows])))
         joined = self.scorer.join([take(state, others), after])
         return torch.cat([hidden[others], known])[back], take(joined, back)
-
-
-def _to_end(lattice: Lattice) -> list[float]:
-    """Cost of the best way from each state to the end by the first pass."""
-    rest = [math.inf] * lattice.num_states
-    rest[-1] = 0.0
-    src, dst, cost = lattice.src.tolist(), lattice.dst.tolist(), lattice.cost.tolist()
-    for arc in range(lattice.num_arcs - 1, -1, -1):
-        rest[src[arc]] = min(rest[src[arc]], cost[arc] + rest[dst[arc]])
-    return rest
 
 
 def chained(lattice: Lattice, hypotheses: Sequence[Hypothesis], graph_weight: float, more: Doubles) -> Lattice:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -46,11 +47,17 @@ def shares(weights: Sequence[str]) -> dict[str, float]:
     for given in weights:
         name, _, number = given.rpartition("=")
         try:
-            found[name] = float(number)
+            value = float(number)
         except ValueError:
             name = ""
         if not name:
             wrong.append(f"--weight {given}: not of the form NAME=NUMBER")
+        elif not 0 <= value < math.inf:
+            wrong.append(f"--weight {given}: not a finite number of at least 0")
+        elif name in found:
+            wrong.append(f"--weight {given}: {name} has a weight before, {found[name]:g}")
+        else:
+            found[name] = value
     if wrong:
         raise UserError("\n".join(wrong), fix="write for example --weight books=0.3")
     return found

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from voxkit.commands.lm_nce.counting import marked, read_words
 from voxkit.data.sentences import digest_of, sentences
 from voxkit.data.text import normaliser
-from voxkit.decode.arpa import UNKNOWN, Arpa
+from voxkit.decode.arpa import UNKNOWN, Arpa, unseen_mass
 from voxkit.decode.interpolation import em, perplexity
 from voxkit.errors import UserError
 from voxkit.progress import track
@@ -41,8 +41,7 @@ class Seen:
                 yield words
 
         model = Arpa.estimate(watched(), order)
-        once = sum(times == 1 for times in counts.values())
-        return cls(model, max(once, 1) / max(counts.total(), 2 * once, 1000))
+        return cls(model, unseen_mass(counts))
 
     def over(self, words: Iterable[str]) -> Arpa:
         """The model with all of these words; those that it has not seen share the mass equally."""

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from voxkit.commands.lm_nce.command import RescoreWeights
 from voxkit.commands.lm_nce.spans import Names, Reading
 from voxkit.commands.lm_nce.trie import Trie, TrieScorer
-from voxkit.commands.lm_nce.vocabulary import BEGIN, END, MARKS, UNKNOWN, Vocabulary
+from voxkit.commands.lm_nce.vocabulary import MARKS, UNKNOWN, Vocabulary
 from voxkit.data.text import normaliser
 from voxkit.decode.folder import Decoded
 from voxkit.decode.lattice import Hypothesis
@@ -62,9 +62,7 @@ class WordTable:
 
     def _add(self, word: str) -> None:
         clean = tuple(self._clean(word).split()) if self.words else ()
-        tokens = tuple(
-            UNKNOWN if token in (BEGIN, END) else token for one in clean for token in self._vocabulary.word_ids(one)
-        )
+        tokens = tuple(token for one in clean for token in self._vocabulary.word_ids(one))
         self.index[word] = len(self.words)
         self.words.append(word)
         self.tokens.append(tokens)

@@ -142,32 +142,36 @@ class Sampler:
 
 
 def run(model: Path, request: Request, out: Path, threads: int) -> None:
-    """Write sentences, one a line, into a file that is complete or absent.
+    """Write sentences, one a line, into a file that is complete or absent; into a pipe or device as they come.
 
     Raises:
-        UserError: no such model, or one that ends no sentences; `out` is a folder or a device.
+        UserError: no such model, or one that ends no sentences; `out` is a folder.
     """
-    if out.exists() and not out.is_file():
-        raise UserError(f"{out}: is no file that can be written anew", fix="name a file: --out sentences.txt")
-    if out.exists():
+    if out.is_dir():
+        raise UserError(f"{out}: a folder", fix=f"name a file: --out {out / 'sentences.txt'}")
+    stream = out.exists() and not out.is_file()
+    if out.is_file():
         say(f"{out}: is written anew")
     sampler = Sampler(open_scorer(model, threads=threads), request)
     start, words, count = time.perf_counter(), 0, 0
-    temporary = out.with_name(f".{out.name}.{os.getpid()}.tmp")
+    temporary = None if stream else out.with_name(f".{out.name}.{os.getpid()}.tmp")
     total, unit = request.amount
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        with writing(out), open(temporary, "w", encoding="utf-8") as file, Meter(total, "drawing", unit) as meter:
+        with writing(out), open(temporary or out, "w", encoding="utf-8") as file, Meter(total, "drawing", unit) as meter:
             for text in sampler.sentences():
                 file.write(text + "\n")
                 size = len(text.split())
                 words, count = words + size, count + 1
                 meter.advance(size if unit == "words" else 1)
             file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, out)
+            if temporary is not None:
+                os.fsync(file.fileno())
+        if temporary is not None:
+            os.replace(temporary, out)
     finally:
-        temporary.unlink(missing_ok=True)
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
     seconds = time.perf_counter() - start
     left_out = f", {sampler.rejected} sentences left out as too long" if sampler.rejected else ""
     print(f"{words} words, {count} sentences{left_out}, {words / max(seconds, 1e-9):.0f} words per second")

@@ -56,8 +56,9 @@ class Examination:
         """What decides the result."""
         texts = {str(path): digest_of(path) for path in self.texts}
         arpa = None if self.arpa is None else digest(self.arpa)
-        weights = digest(bundle.weights(self.model))
-        return {"model": weights, "texts": texts, "arpa": arpa, "weight": self.weight, "self_normalised": self.fast}
+        home = bundle.locate(self.model)
+        files = {str(file.relative_to(home)): digest(file) for file in bundle.files(self.model)}
+        return {"model": files, "texts": texts, "arpa": arpa, "weight": self.weight, "self_normalised": self.fast}
 
 
 class Speed(NamedTuple):

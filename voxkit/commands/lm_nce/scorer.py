@@ -145,21 +145,25 @@ def scorer_of(loaded: Bundle, normalised: bool = False, path: Path | None = None
     """The scorer of a loaded bundle.
 
     Raises:
-        UserError: a model of another system, or a graph that has another vocabulary than its bundle.
+        UserError: a model of another system, weights that are not finite, or a graph that has another vocabulary than
+            its bundle.
     """
     where = path or loaded.path
     if loaded.system != "lm_nce":
         raise UserError(f"{where}: a model of {loaded.system}, not of lm-nce", fix="give a folder of lm-nce train")
+    fix = "copy the bundle again, or train it again"
     if isinstance(loaded.model, OnnxModel):
         config = from_mapping(LmNce, loaded.config, f"{loaded.path}: config")
         if not facts_of(loaded.assets).items() <= loaded.model.facts.items():
             raise UserError(f"{where}: {FILE} is that of another model", fix="copy the bundle again")
-        vocabulary = Vocabulary.load(loaded.assets)
-        return OnnxScorer(loaded.model, config, vocabulary, normalised)
+        scorer = OnnxScorer(loaded.model, config, Vocabulary.load(loaded.assets), normalised)
+        if not bool(scorer.weight.isfinite().all() and scorer.bias.isfinite().all()):
+            raise UserError(f"{where}: has weights that are no numbers", fix=fix)
+        return scorer
     if not isinstance(loaded.model, LmModel):
         raise TypeError(f"scores by an LmModel, not a {type(loaded.model).__name__}")
     if not all(bool(weight.isfinite().all()) for weight in loaded.model.parameters()):
-        raise UserError(f"{where}: has weights that are no numbers", fix="copy the bundle again, or train it again")
+        raise UserError(f"{where}: has weights that are no numbers", fix=fix)
     return TorchScorer(loaded.model, normalised)
 
 

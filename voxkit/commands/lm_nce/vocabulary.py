@@ -117,12 +117,10 @@ class Vocabulary:
         try:
             facts = json.loads(path.read_text(encoding="utf-8"))
             tokens, classes, normaliser = facts["tokens"], facts["classes"], facts["normaliser"]
-            wanted = facts["pieces"]
-            if (
-                not all(isinstance(token, str) for token in tokens)
-                or tokens[: len(MARKS)] != list(MARKS)
-                or len(set(tokens)) != len(tokens)
-            ):
+            wanted = facts["pieces"] if "pieces" in facts else digest(pieces) if pieces.exists() else None
+            first = [*MARKS, *map(class_token, classes)]
+            strings = isinstance(normaliser, str) and all(isinstance(token, str) for token in tokens)
+            if not strings or tokens[: len(first)] != first or len(set(tokens)) != len(tokens):
                 raise ValueError("not the tokens of a vocabulary")
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise UserError(f"{path}: cannot be read: {error}", fix="copy the bundle again") from error

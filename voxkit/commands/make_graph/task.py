@@ -13,7 +13,7 @@ from voxkit.data.lexicon import BLANK, RESERVED_WORDS, Lexicon
 from voxkit.data.sentences import sentences
 from voxkit.data.text import normaliser
 from voxkit.decode import graph
-from voxkit.decode.arpa import UNKNOWN, Arpa
+from voxkit.decode.arpa import UNKNOWN, Arpa, unseen_mass
 from voxkit.errors import Problems, UserError
 from voxkit.progress import say
 from voxkit.rundir import digest, output
@@ -120,8 +120,7 @@ def _over_lexicon(lm: Arpa, lexicon: Lexicon, counts: Counter[str], unseen: str)
             say(f"{len(silent)} words of the lexicon are not in the language model and will never be recognised")
         return lm.restricted(words)
     if (UNKNOWN,) not in lm.orders[0]:
-        once = sum(count == 1 for count in counts.values())  # Good-Turing: what was seen once tells of the unseen
-        lm = lm.with_unknown(max(once, 1) / max(counts.total(), 2 * once, 1000))
+        lm = lm.with_unknown(unseen_mass(counts))
     mass = 10 ** lm.orders[0][(UNKNOWN,)][0]
     say(f"{len(silent)} words of the lexicon are not in the language model: they share a probability of {mass:.2g}")
     return lm.restricted(words, unseen=sorted(silent))

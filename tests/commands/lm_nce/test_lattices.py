@@ -1,18 +1,23 @@
 """Lattices rescored, against all their paths."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import Tensor
 
 from tests.commands.lm_nce.small_decodes import TABLE, random_lattice
 from tests.commands.lm_nce.small_lm import model
 from tests.decode.small_lattices import paths, small_lattices
 from voxkit.commands.lm_nce.command import LatticeConfig, RescoreWeights
 from voxkit.commands.lm_nce.lattices import Expander, chained
+from voxkit.commands.lm_nce.model import State
 from voxkit.commands.lm_nce.rescoring import WordTable
 from voxkit.commands.lm_nce.scorer import TorchScorer
 from voxkit.commands.lm_nce.trie import Trie, TrieScorer
@@ -20,7 +25,7 @@ from voxkit.decode.lattice import Lattice
 
 EVERYTHING = LatticeConfig(history=None, beam=None, most=None)
 WEIGHTS = RescoreWeights(graph=0.6, lm=0.7, penalty=0.3)
-SCORERS = {kind: TorchScorer(model(kind)) for kind in ("lstm", "transformer")}
+SCORERS: dict[str, Any] = {kind: TorchScorer(model(kind)) for kind in ("lstm", "transformer")}
 WORDS = WordTable(SCORERS["lstm"].vocabulary, TABLE)
 WORDS.tokens[2] = (7, 4, 9)  # a word of several pieces
 WORDS.tokens[3], WORDS.extra[3] = (0,), 1.25  # an unknown one
@@ -64,9 +69,48 @@ def test_a_short_history_keeps_all_words_and_never_makes_more_states(lattice: La
     assert {one.words for one in merged.nbest(1000)} == set(costs(lattice))
     if history == 0:
         assert merged.num_states == lattice.num_states
-    assert merged.best_path().acoustic == pytest.approx(
-        sum(float(merged.acoustic[arc]) for arc in merged.best_path().arcs), abs=1e-4
-    )
+
+
+class Bigrams:
+    """A scorer that looks at one word before."""
+
+    vocabulary, normalised = SCORERS["lstm"].vocabulary, False
+    table = torch.rand(len(vocabulary), len(vocabulary), generator=torch.Generator().manual_seed(3)) * -5
+
+    def start(self, rows: int) -> State:
+        return (torch.zeros(rows, 1),)
+
+    def advance(self, words: Tensor, state: State) -> tuple[Tensor, State]:
+        return words.unsqueeze(1).float(), (words.unsqueeze(1).float(),)
+
+    def scores(self, hidden: Tensor, words: Tensor) -> Tensor:
+        return self.table[hidden[:, 0].long(), words]
+
+    def join(self, states: Sequence[State]) -> State:
+        return (torch.cat([part for (part,) in states]),)
+
+
+SCORERS["bigrams"] = Bigrams()
+
+
+@FEW
+@given(small_lattices())
+def test_a_history_of_all_that_a_model_looks_at_is_exact(lattice: Lattice) -> None:
+    config = EVERYTHING.model_copy(update={"history": 1})
+    found = Expander(SCORERS["bigrams"], WORDS, WEIGHTS, config)([lattice])[0]
+    listed = {one.words: one.cost for one in found.nbest(1000)}
+    assert listed == pytest.approx(costs(lattice, "bigrams"), abs=1e-3)
+
+
+@pytest.mark.parametrize("kind", ["lstm", "transformer"])
+@FEW
+@given(lattice=small_lattices(), history=st.integers(0, 2))
+def test_the_best_path_into_a_merged_state_has_its_own_cost(kind: str, lattice: Lattice, history: int) -> None:
+    config = EVERYTHING.model_copy(update={"history": history})
+    best = Expander(SCORERS[kind], WORDS, WEIGHTS, config)([lattice])[0].best_path()
+    expected = costs(lattice, kind)
+    assert best.cost >= min(expected.values()) - 1e-3
+    assert best.cost == pytest.approx(expected[best.words], abs=1e-3)
 
 
 @FEW

@@ -52,6 +52,15 @@ def test_utf16_is_no_text(tmp_path: Path) -> None:
         list(sentences(tmp_path / "wide.txt", str))
 
 
+def test_a_nul_byte_is_told_as_what_it_is(tmp_path: Path) -> None:
+    (tmp_path / "nul.txt").write_bytes(b"one\ntw\0o\nthree\n")
+    problems = Problems()
+    assert list(sentences(tmp_path / "nul.txt", str, problems)) == [["one"], ["three"]]
+    (problem,) = problems
+    assert (problem.kind, problem.where) == ("NUL byte", f"{tmp_path / 'nul.txt'}:2")
+    assert "UTF-8;" not in str(problem)
+
+
 def test_far_too_many_bad_lines_end_the_reading(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MOST_BAD", 10)
     (tmp_path / "bad.txt").write_bytes(b"\xff\n" * 1000)

@@ -7,6 +7,7 @@ import hashlib
 import json
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, cast
 
@@ -82,13 +83,13 @@ def sentences(path: Path, normalise: Callable[[str], str], problems: Problems | 
 
 
 def numbered_lines(path: Path, problems: Problems, longest: int = LONGEST_LINE) -> Iterator[tuple[int, str]]:
-    """The lines of a text file, gzipped or not, with their numbers; those that are not UTF-8 go to `problems`.
+    """The lines of a text file, gzipped or not, with their numbers; those that are no UTF-8 text go to `problems`.
 
     Args:
         longest: line that is read [bytes].
 
     Raises:
-        DataError: more than `MOST_BAD` lines are not UTF-8.
+        DataError: more than `MOST_BAD` lines are not such.
         UserError: no such file, it cannot be read, or has longer lines.
     """
     bad = 0
@@ -97,32 +98,38 @@ def numbered_lines(path: Path, problems: Problems, longest: int = LONGEST_LINE) 
             for number, line in enumerate(iter(lambda: file.readline(longest), b""), start=1):
                 if len(line) == longest and not line.endswith(b"\n"):
                     raise UserError(f"{path}:{number}: longer than {longest} bytes", fix="write one sentence a line")
-                text = _decoded(line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line)
-                if text is not None:
-                    yield number, text
-                    continue
-                bad += 1
                 where = f"{path}:{number}"
-                fix = "convert the file, for example with iconv -f LATIN1 -t UTF-8"
-                problems.add("other encoding", where, where, "not UTF-8", fix)
+                try:
+                    text = (line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line).decode()
+                except UnicodeDecodeError:
+                    fix = "convert the file, for example with iconv -f LATIN1 -t UTF-8"
+                    problems.add("other encoding", where, where, "not UTF-8", fix)
+                else:
+                    if "\0" not in text:
+                        yield number, text
+                        continue
+                    fix = "remove it, or convert the file if it is UTF-16 (iconv -f UTF-16 -t UTF-8)"
+                    problems.add("NUL byte", where, where, "a NUL byte, which no text has", fix)
+                bad += 1
                 if bad > MOST_BAD:
                     raise DataError(problems, number)
     except (OSError, EOFError, zlib.error) as error:
         raise UserError(f"{path}: cannot be read: {error}", fix="give UTF-8 text or a manifest") from error
 
 
+@contextmanager
+def no_bad_lines() -> Iterator[None]:
+    """Have it told of bad lines that they are to be mended: for lists, of which no --max-bad leaves lines out."""
+    try:
+        yield
+    except DataError as error:
+        error.fix = "mend the lines above"
+        raise
+
+
 def _opened(path: Path) -> IO[bytes]:
     """A file to read, unpacked where its name ends in .gz."""
     return cast("IO[bytes]", gzip.open(path, "rb") if path.suffix == ".gz" else open(path, "rb"))
-
-
-def _decoded(line: bytes) -> str | None:
-    """The text of a line; None if it is not UTF-8. UTF-16 has zeros, which no text has."""
-    try:
-        text = line.decode()
-    except UnicodeDecodeError:
-        return None
-    return None if "\0" in text else text
 
 
 def _transcripts(item: dict[str, object]) -> Iterator[str]:

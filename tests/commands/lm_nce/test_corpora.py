@@ -11,7 +11,7 @@ import pytest
 
 from tests.commands.lm_nce.small_lm import model, save
 from voxkit.commands.lm_nce import corpora as module
-from voxkit.commands.lm_nce.command import LmNce
+from voxkit.commands.lm_nce.command import LmNce, VocabularyConfig
 from voxkit.commands.lm_nce.corpora import Corpora, given_weights
 from voxkit.commands.lm_nce.vocabulary import BEGIN, UNKNOWN
 from voxkit.config import from_mapping
@@ -139,6 +139,26 @@ def test_errors(texts: dict[str, str], tmp_path: Path) -> None:
             given_weights(given, ["talk", "book"])
 
 
+def test_weights_of_which_the_sum_is_infinite(texts: dict[str, str], tmp_path: Path) -> None:
+    given = {"kind": "given", "given": {"talk": 1e308, "book": 1e308}}
+    assert Corpora.make(config(texts, weights=given), tmp_path).weights == {"talk": 0.5, "book": 0.5}
+
+
+def test_models_without_words_are_refused(texts: dict[str, str], tmp_path: Path) -> None:
+    for settings, message in (
+        ({"vocabulary": {"least": 1000}}, r"no word is met vocabulary\.least=1000 times"),
+        ({"data": {"words": "zebra\n"}}, "the vocabulary has none of the words of talk, book"),
+        ({"data": {"words": "king\n"}}, r"the vocabulary has none of the words of --dev .*dev\.txt"),
+        ({"data": {"classes": "".join(f"c{n}\tking\n" for n in range(9))}, "vocabulary": {"size": 12}}, "no room"),
+    ):
+        data = {}
+        for name, text in settings.get("data", {}).items():
+            (tmp_path / name).write_text(text)
+            data[name] = str(tmp_path / name)
+        with pytest.raises(UserError, match=message):
+            Corpora.make(config(texts, **{**settings, "data": data, "weights": {"kind": "uniform"}}), tmp_path)
+
+
 def test_a_vocabulary_that_covers_too_little(
     texts: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -188,7 +208,13 @@ def test_the_vocabulary_of_a_model_to_start_from(
     found = Corpora.make(settings, tmp_path)
     assert found.vocabulary.tokens == model(classes=("contact",)).vocabulary.tokens
     assert written(found, "talk") == ["call bob", "the cat"]
-    assert "normalised by 'lower', as those of --init" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "normalised by 'lower', as those of --init" in told
+    assert "vocabulary is that of --init" not in told
+    settings = settings.model_copy(update={"vocabulary": VocabularyConfig(unit="piece", size=90)})
+    Corpora.make(settings, tmp_path)
+    told = capsys.readouterr().err
+    assert "the vocabulary is that of --init: vocabulary.unit=piece, vocabulary.size=90 without effect" in told
     classes = tmp_path / "classes.tsv"
     classes.write_text("town\tRome\n")
     settings = config(texts, data={"init": str(init), "classes": str(classes)}, weights={"kind": "uniform"})

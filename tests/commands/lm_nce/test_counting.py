@@ -77,8 +77,9 @@ def test_lists_of_words(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     path.write_text("one\n\ntwo\n")
     assert read_words(path, str) == ["one", "two"]
     path.write_text("one\ntwo words here\none x\n")
-    with pytest.raises(DataError, match=r"words\.txt:2"):
+    with pytest.raises(DataError, match=r"words\.txt:2") as told:
         read_words(path, str)
+    assert told.value.fix == "mend the lines above"  # --max-bad is for corpora
     path.write_text("<eps> 0\n")
     with pytest.raises(UserError, match="no words in it"):
         read_words(path, str)

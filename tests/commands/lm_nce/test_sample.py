@@ -1,6 +1,8 @@
 """Sentences drawn from a model."""
 
 import math
+import os
+import subprocess
 from collections import Counter
 from itertools import islice, product
 from pathlib import Path
@@ -126,3 +128,27 @@ def test_words_or_sentences(tmp_path: Path) -> None:
         result = CliRunner().invoke(app, ["sample", str(tmp_path), "--out", str(tmp_path / "x.txt"), *more])
         assert isinstance(result.exception, UserError)
         assert "--words or --sentences" in result.exception.message
+
+
+def test_a_pipe_gets_the_sentences_and_stays(tmp_path: Path) -> None:
+    exp = save(ending(), tmp_path / "exp")
+    run(exp, Request(sentences=9), tmp_path / "drawn.txt", 1)
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with subprocess.Popen(["cat", str(pipe)], stdout=subprocess.PIPE, text=True) as reader:
+        run(exp, Request(sentences=9), pipe, 1)
+        text = reader.communicate(timeout=20)[0]
+    assert text == (tmp_path / "drawn.txt").read_text()
+    assert pipe.is_fifo()
+
+
+def test_a_folder_is_refused_before_anything_is_drawn(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="a folder"):  # and not that there is no model
+        run(tmp_path / "absent", Request(sentences=9), tmp_path, 1)
+
+
+def test_seeds_that_torch_cannot_take(tmp_path: Path) -> None:
+    told = ["sample", str(tmp_path), "--out", str(tmp_path / "x.txt"), "--words", "5", "--seed", str(2**63)]
+    result = CliRunner().invoke(app, told)
+    assert result.exit_code == 2
+    assert "--seed" in result.output

@@ -146,6 +146,15 @@ def test_words_of_one_model_alone_are_left_out() -> None:
         compared(Found([scores[:2]], [], [known[[1, 0]]], [log_p[[1, 0]] * np.nan]), None, Path("x.arpa"))
 
 
+def test_another_vocabulary_is_another_result(text: Path, tmp_path: Path) -> None:
+    exp = save(model(), tmp_path / "exp")
+    before = Examination(exp, (text,)).spec()
+    assert Examination(exp, (text,)).spec() == before
+    file = exp / "bundle" / "assets" / "vocabulary.json"
+    file.write_text(file.read_text().replace("alice", "lewis"))
+    assert Examination(exp, (text,)).spec() != before
+
+
 def test_bad_texts(tmp_path: Path) -> None:
     exp = save(model(), tmp_path / "exp")
     (tmp_path / "latin.txt").write_bytes("caf\xe9\n".encode("latin-1"))

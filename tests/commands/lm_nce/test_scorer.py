@@ -12,6 +12,7 @@ from voxkit.commands.lm_nce import export
 from voxkit.commands.lm_nce.scorer import OnnxScorer, Scorer, TorchScorer, open_scorer
 from voxkit.commands.lm_nce.vocabulary import BEGIN
 from voxkit.errors import UserError
+from voxkit.onnx_model import OnnxModel
 
 KINDS = ("lstm", "transformer")
 
@@ -104,3 +105,24 @@ def test_a_graph_is_not_exported_again(tmp_path: Path) -> None:
     export.run(save(model(), tmp_path / "exp"), tmp_path / "graph")
     with pytest.raises(UserError, match="an ONNX graph already"):
         export.run(tmp_path / "graph", tmp_path / "again")
+
+
+@pytest.mark.parametrize("graph", [False, True])
+def test_weights_that_are_no_numbers(graph: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = model()
+    exp = save(made, tmp_path / "whole")
+    if graph:
+        export.run(exp, tmp_path / "damaged")
+        call = OnnxModel.__call__
+
+        def damaged(self: OnnxModel, *inputs: torch.Tensor) -> tuple[torch.Tensor, ...]:
+            *others, bias = call(self, *inputs)
+            return (*others, bias.index_fill(0, torch.tensor([5]), torch.nan))
+
+        monkeypatch.setattr(OnnxModel, "__call__", damaged)
+    else:
+        with torch.no_grad():
+            made.body.layers[1].all_weights[0][2][3] = torch.inf
+        save(made, tmp_path / "damaged")
+    with pytest.raises(UserError, match=r"damaged: has weights that are no numbers"):
+        open_scorer(tmp_path / "damaged")

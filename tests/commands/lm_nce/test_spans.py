@@ -91,6 +91,9 @@ def test_bad_tables_are_told(tmp_path: Path) -> None:
         names(tmp_path / "n.tsv", "contact\tbob\ncontact\n\ncontact\talice\tmany\ncontact\tcat\t-1\n")
     assert "n.tsv:4" in told.value.message
     assert "n.tsv:5" in told.value.message
+    assert "--max-bad" not in str(told.value)
+    with pytest.raises(DataError, match=r"n\.tsv:2.*'1e300' is not a weight above 0, at most 1e100"):
+        names(tmp_path / "n.tsv", "contact\tbob\t1e100\ncontact\tcat\t1e300\n")
     with pytest.raises(UserError, match=r"n\.tsv:1: the model knows no class 'street'"):
         names(tmp_path / "n.tsv", "street\tbroadway\n")
     with pytest.raises(UserError, match="has no names"):

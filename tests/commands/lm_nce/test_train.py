@@ -234,6 +234,12 @@ def test_all_that_is_missing_is_told(texts: Path, tmp_path: Path) -> None:
         train(corpus=two, weight=["c=1", "d=2"], out=tmp_path / "exp")
     with pytest.raises(UserError, match=r"--weight is for --weights given, not size"):
         train(corpus=two, weights="size", weight=["a=1"], out=tmp_path / "exp")
+    with pytest.raises(UserError, match=r"--weight a=-1\.0: not finite"):
+        train(corpus=two, weights="given", set_=["weights.given={a: -1}"], out=tmp_path / "exp")
+    with pytest.raises(UserError, match=r"--words goes not with --init"):
+        train(corpus=two[:1], words=texts / "dev.txt", init=tmp_path, out=tmp_path / "exp")
+    with pytest.raises(UserError, match=r"--words is for vocabulary\.unit=word"):
+        train(corpus=two[:1], words=texts / "dev.txt", set_=["vocabulary.unit=piece"], out=tmp_path / "exp")
     with pytest.raises(UserError, match=r"(?s)nowhere\.txt.*nothing\.txt.*--init .*no trained model"):
         train(corpus=["nowhere.txt"], dev=[Path("nothing.txt")], init=tmp_path, out=tmp_path / "exp")
     assert not (tmp_path / "exp").exists()
@@ -264,4 +270,10 @@ def test_weights_of_corpora() -> None:
         shares(["a", "=1", "b=x", "c=2"])
     assert caught.value.message.splitlines() == [
         f"--weight {given}: not of the form NAME=NUMBER" for given in ("a", "=1", "b=x")
+    ]
+    with pytest.raises(UserError) as caught:
+        shares(["a=1", "a=2", "b=-1", "c=inf", "d=nan"])
+    assert caught.value.message.splitlines() == [
+        "--weight a=2: a has a weight before, 1",
+        *(f"--weight {given}: not a finite number of at least 0" for given in ("b=-1", "c=inf", "d=nan")),
     ]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from voxkit.commands.lm_nce.vocabulary import class_token
-from voxkit.data.sentences import numbered_lines
+from voxkit.data.sentences import no_bad_lines, numbered_lines
 from voxkit.errors import Problems, UserError
 
 Phrase = tuple[str, ...]
@@ -22,6 +22,7 @@ class ClassPhrases:
     begun: Mapping[str, Sequence[tuple[Phrase, tuple[str, ...]]]]
 
     @classmethod
+    @no_bad_lines()
     def read(cls, path: Path, normalise: Callable[[str], str]) -> ClassPhrases:
         """Read lines `class<TAB>phrase`; what follows is passed over.
 

@@ -395,7 +395,7 @@ def sample(
         int | None, typer.Option("--words", min=1, help="Draw sentences until there are so many words.")
     ] = None,
     sentences: Annotated[int | None, typer.Option("--sentences", min=1, help="Draw so many sentences.")] = None,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Decides what is drawn.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", min=0, max=2**63 - 1, help="Decides what is drawn.")] = 0,
     temperature: Annotated[
         float, typer.Option("--temperature", min=0.05, max=20, help="Below 1 likely words become likelier.")
     ] = 1.0,

@@ -37,13 +37,13 @@ from voxkit.commands.lm_nce.counting import (
 )
 from voxkit.commands.lm_nce.ngram import WEIGHTS, Interpolated, Seen, chances
 from voxkit.commands.lm_nce.token_file import TokenFile, TokenWriter
-from voxkit.commands.lm_nce.vocabulary import BEGIN, FILE, MARKS, PIECES, UNKNOWN, Vocabulary
-from voxkit.config import to_dict
+from voxkit.commands.lm_nce.vocabulary import BEGIN, END, FILE, MARKS, PIECES, UNKNOWN, Vocabulary
+from voxkit.config import from_mapping, to_dict
 from voxkit.data.sentences import digest_of, sentences
 from voxkit.data.text import normaliser
 from voxkit.errors import Problems, UserError
 from voxkit.progress import say, track
-from voxkit.rundir import sync_tree, try_lock, write_atomic
+from voxkit.rundir import read_config, sync_tree, try_lock, write_atomic
 
 FACTS, UNIGRAM, DEV = "corpora.json", "unigram.npy", "dev"
 DEV_NAME = "--dev"  # as what is said calls it
@@ -163,6 +163,8 @@ class _Maker:
         name = config.data.normaliser if self.initial is None else self.initial.normaliser
         if name != config.data.normaliser:
             say(f"notice: texts are normalised by {name!r}, as those of --init were")
+        if self.initial is not None and (idle := _idle(config)):
+            say(f"notice: the vocabulary is that of --init: {', '.join(idle)} without effect")
         self.normaliser, self.normalise = name, marked(normaliser(name))
         classes = config.data.classes
         self.phrases = None if classes is None else ClassPhrases.read(Path(classes), self.normalise)
@@ -189,8 +191,9 @@ class _Maker:
         self.totals = {name: counted[name].sentences for name in data.corpora}
         self.totals[DEV_NAME] = sum(counted[name].sentences for name in dev)
         written = {name: self._write(name, stem) for name, stem in stems.items()}
+        _require_words(data.corpora, written.values())
         if data.dev:
-            self._write(DEV_NAME, DEV)
+            _require_words(dev, [self._write(DEV_NAME, DEV)])
         weights = self._weights()
         np.save(self.work / UNIGRAM, _unigram(weights, written))
         write_atomic(self.work / FACTS, json.dumps({"key": key, "weights": weights, "stems": stems}))
@@ -208,10 +211,16 @@ class _Maker:
             return self.initial
         classes = self.phrases.classes if self.phrases else ()
         room = settings.size - len(MARKS) - len(classes)
+        if room < 1:
+            what = f"vocabulary.size={settings.size} has no room for words beside {len(classes)} classes"
+            raise UserError(what, fix="make it larger")
         if settings.unit == "piece":
             pieces = learn_pieces(chain.from_iterable(one.sample for one in counted), room, self.work)
             return Vocabulary.of(pieces, classes, self.normaliser, self.work / PIECES)
         known = frequent(counted, room, settings.least) if words is None else read_words(Path(words), self.normalise)
+        if not known:
+            what = f"no word is met vocabulary.least={settings.least} times in the corpora"
+            raise UserError(what, fix="give more text, or set vocabulary.least lower")
         return Vocabulary.of(known, classes, self.normaliser)
 
     def _write(self, name: str, stem: str) -> TokenWriter:
@@ -297,6 +306,15 @@ class _Maker:
         return ([tokens[number] for number in ids] for _, ids in encoded(texts, self.vocabulary))
 
 
+def _idle(config: LmNce) -> list[str]:
+    """What is set of a vocabulary, and is not so in the model to start from, whose vocabulary stays."""
+    head = read_config(bundle.locate(Path(config.data.init or "")))
+    theirs = to_dict(from_mapping(LmNce, head.get("config") or {}, "--init"))["vocabulary"]
+    usual = to_dict(LmNce())["vocabulary"]
+    ours = to_dict(config)["vocabulary"]
+    return [f"vocabulary.{name}={ours[name]}" for name in ours if ours[name] not in (usual[name], theirs[name])]
+
+
 def given_weights(given: Mapping[str, float], names: Sequence[str]) -> dict[str, float]:
     """Weights by hand, of all corpora; those that are not named have none.
 
@@ -310,6 +328,17 @@ def given_weights(given: Mapping[str, float], names: Sequence[str]) -> dict[str,
     if wrong:
         raise UserError(f"weights.given: {'; '.join(wrong)}", fix=f"give weights of {', '.join(names)}")
     return {name: given.get(name, 0.0) for name in names}
+
+
+def _require_words(names: Iterable[str], written: Iterable[TokenWriter]) -> None:
+    """Refuse texts of which nothing but ends of sentences is known.
+
+    Raises:
+        UserError: they are such.
+    """
+    if not any(one.counts[UNKNOWN] < one.counts.sum() - one.counts[END] for one in written):
+        what = f"the vocabulary has none of the words of {', '.join(names)}"
+        raise UserError(what, fix="check --words, --init and data.normaliser")
 
 
 def _unigram(weights: Mapping[str, float], written: Mapping[str, TokenWriter]) -> NDArray[np.float64]:

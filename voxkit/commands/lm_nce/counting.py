@@ -12,8 +12,8 @@ from pathlib import Path
 
 import sentencepiece
 
-from voxkit.commands.lm_nce.vocabulary import MARKS, PIECES, Vocabulary
-from voxkit.data.sentences import numbered_lines, sentences
+from voxkit.commands.lm_nce.vocabulary import MARKS, PIECES, Vocabulary, known_pieces
+from voxkit.data.sentences import no_bad_lines, numbered_lines, sentences
 from voxkit.errors import DataError, Problems, UserError
 from voxkit.progress import say, track
 from voxkit.rundir import write_atomic
@@ -145,6 +145,7 @@ def frequent(counted: Sequence[Counted], most: int, least: int) -> list[str]:
     return sorted(words, key=lambda word: (-shares[word], word))[:most]
 
 
+@no_bad_lines()
 def read_words(path: Path, normalise: Callable[[str], str]) -> list[str]:
     """The words of a list: one a line, or `word id` as in words.txt of a lang folder; marks are passed over.
 
@@ -210,7 +211,7 @@ def learn_pieces(sample: Iterable[str], size: int, folder: Path) -> list[str]:
         raise UserError(what, fix="choose another vocabulary.size") from None
     write_atomic(folder / PIECES, model.getvalue())
     processor = sentencepiece.SentencePieceProcessor(model_proto=model.getvalue())
-    return [processor.id_to_piece(i) for i in range(processor.get_piece_size()) if not processor.is_unknown(i)]
+    return known_pieces(processor)
 
 
 def encoded(texts: Iterable[Sequence[str]], vocabulary: Vocabulary) -> Iterator[tuple[Sequence[str], list[int]]]:

@@ -49,7 +49,7 @@ def shares(weights: Sequence[str]) -> dict[str, float]:
         try:
             value = float(number)
         except ValueError:
-            name = ""
+            name, value = "", 0.0
         if not name:
             wrong.append(f"--weight {given}: not of the form NAME=NUMBER")
         elif not 0 <= value < math.inf:
@@ -97,12 +97,18 @@ def require(settings: LmNce, out: Path | None) -> Path:
     missing = [] if data.corpora else ["--corpus"]
     missing += ["--out"] if out is None else []
     wrong = [f"lm-nce train needs {' and '.join(missing)}"] if missing else []
+    if data.words is not None and data.init is not None:
+        wrong.append("--words goes not with --init, whose words stay")
+    elif data.words is not None and settings.vocabulary.unit == "piece":
+        wrong.append("--words is for vocabulary.unit=word; pieces are learnt from the texts")
     if weigh.kind == "em" and len(data.corpora) > 1 and not data.dev:
         wrong.append("several corpora are weighed for text of the domain, and there is no --dev")
     if weigh.kind == "given":
         strange = [name for name in weigh.given if name not in data.corpora]
         wrong += [] if any(weigh.given.values()) else ["--weights given: no corpus has a --weight above 0"]
         wrong += [f"--weight: no corpus is called {', '.join(strange)}"] if strange else []
+        bad = [f"{name}={weight}" for name, weight in weigh.given.items() if not 0 <= weight < math.inf]
+        wrong += [f"--weight {', '.join(bad)}: not finite numbers of at least 0"] if bad else []
     elif weigh.given:
         wrong.append(f"--weight is for --weights given, not {weigh.kind}")
     if wrong or out is None:

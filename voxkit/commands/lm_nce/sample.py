@@ -158,7 +158,11 @@ def run(model: Path, request: Request, out: Path, threads: int) -> None:
     total, unit = request.amount
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        with writing(out), open(temporary or out, "w", encoding="utf-8") as file, Meter(total, "drawing", unit) as meter:
+        with (
+            writing(out),
+            open(temporary or out, "w", encoding="utf-8") as file,
+            Meter(total, "drawing", unit) as meter,
+        ):
             for text in sampler.sentences():
                 file.write(text + "\n")
                 size = len(text.split())

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from voxkit.commands.lm_nce.vocabulary import Vocabulary
+from voxkit.data.sentences import no_bad_lines
 from voxkit.data.text import normaliser
 from voxkit.errors import Problems, UserError
 
@@ -100,6 +101,7 @@ class Names:
         return self._of.get(user, self._everyone)
 
     @classmethod
+    @no_bad_lines()
     def read(cls, path: Path, vocabulary: Vocabulary) -> Names:
         """Read a table of class, phrase, weight (1 if there is none) and user (everyone, if there is none).
 

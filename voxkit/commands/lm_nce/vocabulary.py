@@ -23,6 +23,11 @@ def class_token(name: str) -> str:
     return f"<class:{name}>"
 
 
+def known_pieces(processor: sentencepiece.SentencePieceProcessor) -> list[str]:
+    """The pieces of a sentencepiece model in its order, without its unknown one."""
+    return [processor.id_to_piece(i) for i in range(processor.get_piece_size()) if not processor.is_unknown(i)]
+
+
 @dataclass(frozen=True)
 class Vocabulary:
     """The token of each id: the marks, then the classes, then words or pieces.
@@ -57,6 +62,13 @@ class Vocabulary:
     @cached_property
     def _processor(self) -> sentencepiece.SentencePieceProcessor:
         return sentencepiece.SentencePieceProcessor(model_file=str(self.pieces))
+
+    def _fits(self) -> bool:
+        """Whether the tokens are those of the sentencepiece model."""
+        try:
+            return list(self.tokens[len(MARKS) + len(self.classes) :]) == known_pieces(self._processor)
+        except (OSError, RuntimeError):  # no such model at all
+            return False
 
     def class_id(self, name: str) -> int:
         """The id of a class.
@@ -124,6 +136,7 @@ class Vocabulary:
                 raise ValueError("not the tokens of a vocabulary")
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise UserError(f"{path}: cannot be read: {error}", fix="copy the bundle again") from error
-        if wanted is not None and digest(pieces) != wanted:
+        found = cls(tuple(tokens), tuple(classes), normaliser, None if wanted is None else pieces)
+        if wanted is not None and (digest(pieces) != wanted or not found._fits()):
             raise UserError(f"{pieces}: does not belong to {FILE} beside it", fix="copy the bundle again")
-        return cls(tuple(tokens), tuple(classes), normaliser, None if wanted is None else pieces)
+        return found

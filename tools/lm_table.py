@@ -1,7 +1,7 @@
 """Language models of several corpora side by side: perplexity of the domain's test text, before and after fine-tuning.
 
-Reads what `voxkit lm-nce score --arpa --out` wrote, `<exp>/systems/<system>/seed<S>/<all|tuned>.test`, and the n-gram
-models `<exp>/ngram/<name>/lm.arpa`. Writes tables and a picture into --out, and scores.txt, whose `%` lines are the
+Reads what `voxkit lm-nce score --out` wrote, `<exp>/systems/<system>/seed<S>/<all|tuned>.test`, and with `--arpa` in
+`tuned.mixed.test` of the first; and the n-gram models `<exp>/ngram/<name>/lm.arpa`. Writes tables and a picture into --out, and scores.txt, whose `%` lines are the
 headline. Perplexities are of normalised scores, over the logs of all seeds; intervals are bootstraps over sentences
 (the same draws for all systems) and over the seeds of each system.
 """
@@ -34,8 +34,9 @@ TITLES = {
     "softmax": "cross-entropy, weights by EM",
     "sampled": "sampled cross-entropy, weights by EM",
     "transformer": "Transformer, NCE, weights by EM",
+    "domain": "NCE, the domain's text alone",
 }
-STEPS = {"all": "all corpora", "tuned": "then fine-tuned"}
+STEPS = {"all": "trained", "tuned": "then fine-tuned"}
 DRAWS = 2000
 Row = tuple[str, ...]
 Doubles = NDArray[np.float64]
@@ -104,7 +105,8 @@ def main() -> None:
             if there := tuple(folder for folder in folders if folder.is_dir()):
                 found[name, step] = Tested(there)
     args.out.mkdir(parents=True, exist_ok=True)
-    lines = [*headline(found), *ngrams(args.exp / "ngram", args.test)]
+    mixed = args.exp / "systems" / BEST / f"seed{args.seeds[0]}" / "tuned.mixed.test"
+    lines = [*headline(found, mixed), *ngrams(args.exp / "ngram", args.test)]
     (args.out / "scores.txt").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     save(args.out / "1_systems.tsv", table(found))
     draw(found, args.out / "1_systems.png")
@@ -116,7 +118,7 @@ def rows(folder: Path) -> list[dict[str, str]]:
     return [dict(zip(head.split("\t"), line.split("\t"), strict=True)) for line in others]
 
 
-def headline(found: dict[tuple[str, str], Tested]) -> list[str]:
+def headline(found: dict[tuple[str, str], Tested], mixed: Path) -> list[str]:
     """Every system's perplexity, and how much higher it is than that of weights by EM."""
     lines = []
     for (name, step), tested in found.items():
@@ -132,10 +134,12 @@ def headline(found: dict[tuple[str, str], Tested]) -> list[str]:
             value, low, high = found[BEST, "tuned"].change(found[name, "all"])
             told = f"{low:+.2f} to {high:+.2f} %, 95 %"
             lines.append(f"%PPL-CHANGE {value:+.2f} [ {told} ] {BEST}, fine-tuned, against {name}, {STEPS['all']}")
-    both = found[BEST, "tuned"].facts[0]["comparison"]
+    both = json.loads((mixed / "score.json").read_text(encoding="utf-8"))["comparison"]
     lines.append(f"%PPL {both['ngram']:.2f} [ n-gram mixture, {both['words']} words that both know ] ngram")
     lines.append(f"%PPL {both['network']:.2f} [ the same words ] {BEST}, {STEPS['tuned']}")
-    lines.append(f"%PPL {both['both']:.2f} [ both, mixed for this text; the same words ] {BEST} and ngram")
+    lines.append(
+        f"%PPL {both['both']:.2f} [ both, the network with weight {both['weight']:.2f} from dev; the same words ] {BEST} and ngram"
+    )
     return lines
 
 
@@ -153,7 +157,7 @@ def table(found: dict[tuple[str, str], Tested]) -> list[Row]:
     """A row for each system."""
     made: list[Row] = [
         (
-            *("model", "learnt from", "seeds", "perplexity", "with scores as they are"),
+            *("model", "step", "seeds", "perplexity", "with scores as they are"),
             *("mean of ln Z", "variance of ln Z", "words/s scored, normalised", "as they are"),
         )
     ]

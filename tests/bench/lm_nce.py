@@ -41,6 +41,7 @@ def main() -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     words = options.out / "words.txt"
     write_atomic(words, "".join(f"{word}\n" for word in vocabulary(options.train, options.words, options.size)))
+    length = words_of(options.train)
     ppl, speed = {}, {}
     for kind in ("nce", "softmax"):
         folder = options.out / kind
@@ -49,7 +50,7 @@ def main() -> None:
             *("--objective", kind, "--set", f"data.normaliser={NORMALISER}", "--out", folder),
             *(("--config", options.config) if options.config else ()),
         )
-        speed[kind] = training_speed(folder)
+        speed[kind] = length * training_speed(folder)
         ppl[kind] = json.loads((folder / "summary.json").read_text())["best_score"]
         print(f"%TPS {speed[kind]:.0f} [ words/s of training ] {kind}")
         print(f"%PPL {ppl[kind]:.2f} [ normalised, on dev ] {kind}")
@@ -106,8 +107,13 @@ def voxkit(*options: object) -> str:
     return done.stdout
 
 
+def words_of(train: Path) -> float:
+    """Mean number of words of a sentence; its end is one."""
+    return statistics.fmean(len(words) + 1 for words in sentences(train, normaliser(NORMALISER)))
+
+
 def training_speed(folder: Path) -> float:
-    """Words per second."""
+    """Sentences per second."""
     records = map(json.loads, (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines())
     return statistics.median(record["examples_per_second"] for record in records if record["kind"] == "train")
 

@@ -2,18 +2,19 @@
 # Language models of several corpora for one domain, dialogue: by which weights are corpora drawn from, and what does
 # fine-tuning add? War and Peace, Shakespeare, Wikipedia, MultiWOZ and Topical-Chat; in-domain are the last two. Noise
 # contrastive estimation with weights by EM, all equal and by size, each before and after fine-tuning, beside n-gram
-# models, cross-entropy, sampled cross-entropy, and a Transformer. Then the speed at a vocabulary of 50 000 words. The
-# corpora are looked for in $VOXKIT_DATA, CMUdict too, whose words fill up that vocabulary.
+# models, cross-entropy, sampled cross-entropy, a Transformer, and a model of the domain's text alone. Then the speed at
+# a vocabulary of 50 000 words. The corpora are looked for in $VOXKIT_DATA, CMUdict too, whose words fill up that
+# vocabulary.
 default_seeds="0 1 2" extras=
 . "$(dirname "${BASH_SOURCE[0]}")/../../../tools/recipe.sh"
 
 names="lm_war_and_peace lm_tinyshakespeare lm_wikitext2 multiwoz21 topical_chat" domain="multiwoz21 topical_chat"
 settings=(--config "$root/conf/lm_nce/corpora.yaml") tuned=(--config "$root/conf/lm_nce/corpora_tuned.yaml")
-systems="em uniform size" others="softmax sampled transformer" order=5
+systems="em uniform size" others="softmax sampled transformer domain" order=5
 bench=(--config "$root/conf/lm_nce/large.yaml")
 if [ $smoke = yes ]; then
     settings=(--config "$root/conf/lm_nce/tiny.yaml" --set data.normaliser=asr_en) tuned=("${settings[@]}")
-    systems="em uniform" others=transformer order=3
+    systems="em uniform" others="transformer domain" order=3
     bench=(--config "$root/conf/lm_nce/tiny.yaml" --size 2000)
 fi
 text=$data/text first=${seeds%% *}
@@ -23,13 +24,14 @@ corpora() { local name; for name in "$@"; do echo "--corpus $name=$text/$name.tr
 
 # learn SYSTEM SEED: trains on all corpora, then goes on with those of the domain
 learn() {
-    local folder=$exp/systems/$1/seed$2 weights=() kind=()
+    local folder=$exp/systems/$1/seed$2 weights=() kind=() from=$names
     case $1 in
         em | uniform | size) weights=(--weights "$1") ;;
         softmax | sampled) kind=(--objective "$1") ;;
         transformer) kind=(--set model.kind=transformer --set model.layers=2) ;;
+        domain) from=$domain ;;
     esac
-    voxkit lm-nce train $(corpora $names) --dev "$text/dev.txt" --out "$folder/all" --seed "$2" \
+    voxkit lm-nce train $(corpora $from) --dev "$text/dev.txt" --out "$folder/all" --seed "$2" \
         "${settings[@]}" "${weights[@]}" "${kind[@]}"
     voxkit lm-nce train $(corpora $domain) --dev "$text/dev.txt" --init "$folder/all" --out "$folder/tuned" \
         --seed "$2" "${tuned[@]}" "${kind[@]}"
@@ -86,9 +88,14 @@ fi
 if stage 5 "Score"; then
     for system in $systems $others; do
         for model in "$exp/systems/$system"/seed*/{all,tuned}; do
-            voxkit lm-nce score "$model" "$text/test.txt" --arpa "$exp/ngram/mixture/lm.arpa" --out "$model.test"
+            voxkit lm-nce score "$model" "$text/test.txt" --out "$model.test"
         done
     done
+    best=$exp/systems/em/seed$first/tuned with=(--arpa "$exp/ngram/mixture/lm.arpa") # mixed with the n-gram model
+    voxkit lm-nce score "$best" "$text/dev.txt" "${with[@]}" --out "$best.mixed.dev"
+    weight=$(python -c 'import json, sys; print(json.load(open(sys.argv[1]))["comparison"]["weight"])' \
+        "$best.mixed.dev/score.json")
+    voxkit lm-nce score "$best" "$text/test.txt" "${with[@]}" --weight "$weight" --out "$best.mixed.test"
 fi
 
 if stage 6 "Measure the speed at a large vocabulary"; then

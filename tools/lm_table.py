@@ -1,9 +1,9 @@
 """Language models of several corpora side by side: perplexity of the domain's test text, before and after fine-tuning.
 
 Reads what `voxkit lm-nce score --out` wrote, `<exp>/systems/<system>/seed<S>/<all|tuned>.test`, and with `--arpa` in
-`tuned.mixed.test` of the first; and the n-gram models `<exp>/ngram/<name>/lm.arpa`. Writes tables and a picture into --out, and scores.txt, whose `%` lines are the
-headline. Perplexities are of normalised scores, over the logs of all seeds; intervals are bootstraps over sentences
-(the same draws for all systems) and over the seeds of each system.
+`tuned.mixed.test` of the first; and the n-gram models `<exp>/ngram/<name>/lm.arpa`. Writes tables and a picture into
+--out, and scores.txt, whose `%` lines are the headline. Perplexities are of normalised scores, over the logs of all
+seeds; intervals are bootstraps over sentences (the same draws for all systems) and over the seeds of each system.
 """
 
 from __future__ import annotations
@@ -137,9 +137,8 @@ def headline(found: dict[tuple[str, str], Tested], mixed: Path) -> list[str]:
     both = json.loads((mixed / "score.json").read_text(encoding="utf-8"))["comparison"]
     lines.append(f"%PPL {both['ngram']:.2f} [ n-gram mixture, {both['words']} words that both know ] ngram")
     lines.append(f"%PPL {both['network']:.2f} [ the same words ] {BEST}, {STEPS['tuned']}")
-    lines.append(
-        f"%PPL {both['both']:.2f} [ both, the network with weight {both['weight']:.2f} from dev; the same words ] {BEST} and ngram"
-    )
+    how = f"both, the network with weight {both['weight']:.2f} from dev; the same words"
+    lines.append(f"%PPL {both['both']:.2f} [ {how} ] {BEST} and ngram")
     return lines
 
 

@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 
 from voxkit import bundle
 from voxkit.metrics.calibration import quantiles
-from voxkit.metrics.classify import draws_with_replacement
 from voxkit.metrics.classify_plots import Costed, accuracy_against_cost
 from voxkit.metrics.mcnemar import mcnemar_pooled
+from voxkit.metrics.resampling import draws_with_replacement
 from voxkit.nn.counting import count
 
 SYSTEMS = {

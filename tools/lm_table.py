@@ -23,8 +23,9 @@ from numpy.typing import NDArray
 from voxkit.data.sentences import sentences
 from voxkit.data.text import normaliser
 from voxkit.decode.arpa import Arpa
-from voxkit.metrics.calibration import Interval
+from voxkit.metrics.calibration import Interval, quantiles
 from voxkit.metrics.plots import GREEN, GREY, new_figure, plain_axes, save_figure
+from voxkit.metrics.resampling import resampled
 
 BEST = "em"
 TITLES = {
@@ -78,17 +79,9 @@ class Tested:
     def change(self, before: Tested) -> Interval:
         """By how much the perplexity is higher than another system's [%]."""
         value = 100 * (self.perplexity / before.perplexity - 1)
-        rng = np.random.default_rng(0)
-        draws = []
-        for _ in range(DRAWS):
-            picks = rng.integers(len(self.words), size=len(self.words))
-            losses = [
-                one.losses[rng.integers(len(one.losses), size=len(one.losses))].mean(0)[picks].sum()
-                for one in (self, before)
-            ]
-            draws.append(100 * (np.exp((losses[0] - losses[1]) / self.words[picks].sum()) - 1))
-        low, high = np.quantile(draws, [0.025, 0.975])
-        return Interval(value, float(low), float(high))
+        sums = resampled([one[..., None] for one in (self.losses, before.losses, self.words[None])], DRAWS, seed=0)
+        after, old, words = sums[..., 0].T
+        return Interval(value, *quantiles(100 * (np.exp((after - old) / words) - 1)))
 
 
 def main() -> None:

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from voxkit.commands.lm_nce.rescored import before_and_after
 from voxkit.metrics.calibration import Interval
 from voxkit.metrics.report import Report, Scored
+from voxkit.metrics.resampling import relative_change
 
 SYSTEMS = {
     "nbest": "50 best rescored",
@@ -35,7 +36,6 @@ SYSTEMS = {
 }
 FIRST, MADE_UP, ALL = "first pass", "first pass with made-up text", "first pass of all texts"
 FIRST_OF = {"made_up_nbest": MADE_UP, "all_nbest": ALL}
-DRAWS = 2000
 Row = tuple[str, ...]
 
 
@@ -70,14 +70,7 @@ class Errors:
 
     def change(self, before: Errors) -> Interval:
         """Relative change of the errors [%]."""
-        rng, draws = np.random.default_rng(0), []
-        for _ in range(DRAWS):
-            picks = rng.integers(len(self.words), size=len(self.words))
-            counts = [one.errors[rng.integers(len(one.errors), size=len(one.errors))] for one in (self, before)]
-            new, old = (count.mean(0)[picks].sum() for count in counts)
-            draws.append(100 * (new / max(old, 1) - 1))
-        low, high = np.quantile(draws, [0.025, 0.975])
-        return Interval(100 * (self.errors.mean(0).sum() / before.errors.mean(0).sum() - 1), float(low), float(high))
+        return relative_change(before.errors, self.errors)
 
 
 def main() -> None:

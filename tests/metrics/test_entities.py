@@ -27,8 +27,9 @@ from voxkit.metrics.entities import (
     Scores,
     known_entities,
 )
-from voxkit.metrics.entity_bootstrap import bootstrap, over_seeds, paired_difference
+from voxkit.metrics.entity_bootstrap import over_seeds, paired_difference
 from voxkit.metrics.entity_plots import MOST, by_type_plot, confusion_plot
+from voxkit.metrics.resampling import resampled
 
 LABELS = ("city", "creative-work", "day")
 TAG = st.sampled_from(["O", *(f"{kind}-{label}" for kind in "BI" for label in LABELS)])
@@ -244,25 +245,25 @@ def f1(counts: np.ndarray[Any, np.dtype[np.float64]]) -> np.ndarray[Any, np.dtyp
 
 def test_the_bootstrap_draws_sentences(monkeypatch: pytest.MonkeyPatch) -> None:
     counts = random_counts(60, 0)
-    draws = f1(bootstrap([counts[None]], 3000, 1)[:, 0])
+    draws = f1(resampled([counts[None]], 3000, 1)[:, 0])
     rng, slow = np.random.default_rng(2), []
     for _ in range(3000):
         right, found, gold = counts[rng.integers(60, size=60)].sum(axis=0)
         slow.append(200 * right / (found + gold))
     assert np.quantile(draws, [0.025, 0.5, 0.975]) == pytest.approx(np.quantile(slow, [0.025, 0.5, 0.975]), abs=0.5)
-    monkeypatch.setattr("voxkit.metrics.entity_bootstrap._AT_ONCE", 70)  # the same in many goes
-    assert (f1(bootstrap([counts[None]], 300, 1)[:, 0]) == draws[:300]).all()
+    monkeypatch.setattr("voxkit.metrics.resampling._AT_ONCE", 70)  # the same in many goes
+    assert (f1(resampled([counts[None]], 300, 1)[:, 0]) == draws[:300]).all()
 
 
 def test_the_bootstrap_draws_seeds_too() -> None:
     seeds = np.stack([random_counts(60, 0, right) for right in (0.5, 0.6, 0.9)])
-    draws = f1(bootstrap([seeds], 3000, 1)[:, 0])
+    draws = f1(resampled([seeds], 3000, 1)[:, 0])
     rng, slow = np.random.default_rng(2), []
     for _ in range(3000):
         right, found, gold = seeds[rng.integers(3, size=3)][:, rng.integers(60, size=60)].sum(axis=(0, 1))
         slow.append(200 * right / (found + gold))
     assert np.quantile(draws, [0.025, 0.5, 0.975]) == pytest.approx(np.quantile(slow, [0.025, 0.5, 0.975]), abs=1)
-    fixed = f1(bootstrap([seeds.sum(axis=0)[None]], 3000, 1)[:, 0])
+    fixed = f1(resampled([seeds.sum(axis=0)[None]], 3000, 1)[:, 0])
     assert np.ptp(np.quantile(draws, [0.025, 0.975])) > 1.5 * np.ptp(np.quantile(fixed, [0.025, 0.975]))
 
 

@@ -31,6 +31,7 @@ from voxkit.metrics.calibration import (
     quantiles,
 )
 from voxkit.metrics.calibration import Judged as Ranked
+from voxkit.metrics.resampling import draws_with_replacement
 
 Kind = Literal["single", "multi"]
 Booleans = NDArray[np.bool_]
@@ -426,12 +427,6 @@ def _known(value: float) -> float | None:
 
 def _percent(part: int, whole: int) -> float | None:
     return 100 * part / whole if whole else None
-
-
-def draws_with_replacement(rng: np.random.Generator, rows: int, count: int) -> Doubles:
-    """(rows, count) how often each of `count` things is there when as many are drawn with replacement."""
-    drawn = rng.integers(count, size=(rows, count)) + count * np.arange(rows)[:, None]
-    return np.bincount(drawn.ravel(), minlength=rows * count).reshape(rows, count).astype(np.float64)
 
 
 def _write_table(path: Path, head: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:

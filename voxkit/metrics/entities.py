@@ -27,7 +27,8 @@ import numpy as np
 from voxkit.data.tagging import Entity, Sentence, entities
 from voxkit.errors import UserError
 from voxkit.metrics.calibration import Interval, quantiles
-from voxkit.metrics.entity_bootstrap import Ints, PartName, bootstrap, measured
+from voxkit.metrics.entity_bootstrap import Ints, PartName, measured
+from voxkit.metrics.resampling import resampled
 
 Measures = tuple[float, float, float]  # precision, recall, F1 [per cent]
 
@@ -218,7 +219,7 @@ class EntityReport:
         Draws without any entity of the part are left out.
         """
         counts = [self.counts(name)[None] for name in self.parts]
-        draws = measured(bootstrap(counts, self._replications, self._seed), "f1")
+        draws = measured(resampled(counts, self._replications, self._seed), "f1")
         return {
             name: Interval(part.micro.f1, *quantiles(draws[:, place]))
             for place, (name, part) in enumerate(self.parts.items())

@@ -1,7 +1,4 @@
-"""How sure a tagger's scores are: the bootstrap over sentences and over the seeds of training.
-
-Shapes: R draws, P systems, S seeds, N sentences.
-"""
+"""How sure a tagger's scores are: the bootstrap over sentences and over the seeds of training."""
 
 from __future__ import annotations
 
@@ -13,7 +10,7 @@ from numpy.typing import NDArray
 
 from voxkit.errors import UserError
 from voxkit.metrics.calibration import Doubles, Interval, quantiles
-from voxkit.metrics.classify import draws_with_replacement
+from voxkit.metrics.resampling import resampled
 
 if TYPE_CHECKING:
     from voxkit.metrics.entities import EntityReport
@@ -21,30 +18,6 @@ if TYPE_CHECKING:
 PartName = Literal["all", "seen", "unseen"]
 Measure = Literal["f1", "recall"]
 Ints = NDArray[np.int64]
-
-_AT_ONCE = 2_000_000  # sentences drawn in one go
-
-
-def bootstrap(counts: Sequence[Ints], replications: int, seed: int) -> Doubles:
-    """(R, P, 3) right, found and tagged entities of P systems when sentences are drawn, the same for all systems.
-
-    A system that was trained with several seeds is drawn with its seeds: as many as there are of them, with
-    replacement, for each system by itself. So the spread is that of training and of the test set together.
-
-    Args:
-        counts: of each system (S, N, 3), for each seed what `EntityReport.counts` has.
-    """
-    _, sentences, _ = counts[0].shape
-    rng, at_once = np.random.default_rng(seed), max(1, _AT_ONCE // sentences)
-    sums = np.empty((replications, len(counts), 3))
-    for begin in range(0, replications, at_once):
-        rows = min(at_once, replications - begin)
-        times = draws_with_replacement(rng, rows, sentences)
-        for place, system in enumerate(counts):
-            seeds = draws_with_replacement(rng, rows, len(system)) if len(system) > 1 else np.ones((rows, 1))
-            by_seed = (times @ system.transpose(1, 0, 2).reshape(sentences, -1)).reshape(rows, len(system), 3)
-            sums[begin : begin + rows, place] = np.einsum("rs,rsk->rk", seeds, by_seed)
-    return sums
 
 
 def over_seeds(
@@ -54,9 +27,9 @@ def over_seeds(
     replications: int = 1000,
     seed: int = 0,
 ) -> Interval:
-    """A measure [per cent] of one system, all its seeds together, with its 95 % interval; see `bootstrap`."""
+    """A measure [per cent] of one system, all its seeds together, with its 95 % interval; see `resampled`."""
     counts = np.stack([report.counts(part) for report in reports])
-    draws = measured(bootstrap([counts], replications, seed)[:, 0], measure)
+    draws = measured(resampled([counts], replications, seed)[:, 0], measure)
     return Interval(float(measured(counts.sum((0, 1)), measure)), *quantiles(draws))
 
 
@@ -68,7 +41,7 @@ def paired_difference(
     replications: int = 1000,
     seed: int = 0,
 ) -> Interval:
-    """By how many points a measure of system `b` exceeds that of `a`, with its 95 % interval; see `bootstrap`.
+    """By how many points a measure of system `b` exceeds that of `a`, with its 95 % interval; see `resampled`.
 
     Args:
         a, b: a report for each seed. The words of their sentences may differ, as in a test set and the same one
@@ -80,7 +53,7 @@ def paired_difference(
     if len({tuple((one.id, one.tags) for one in report.sentences) for report in (*a, *b)}) > 1:
         raise UserError("the sentences to compare are not the same ones", fix="score both on the same file")
     counts = [np.stack([report.counts(part) for report in reports]) for reports in (a, b)]
-    draws = measured(bootstrap(counts, replications, seed), measure)
+    draws = measured(resampled(counts, replications, seed), measure)
     before, after = (float(measured(some.sum((0, 1)), measure)) for some in counts)
     return Interval(after - before, *quantiles(draws[:, 1] - draws[:, 0]))
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from voxkit.metrics.calibration import Doubles, quantiles
-from voxkit.metrics.classify import draws_with_replacement
+from voxkit.metrics.resampling import draws_with_replacement
 
 _AT_ONCE = 2_000_000  # clips drawn in one go by the bootstrap
 

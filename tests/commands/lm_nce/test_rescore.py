@@ -327,12 +327,20 @@ def test_weights_have_limits(value: str) -> None:
 
 
 def test_the_interval_is_that_of_paired_draws() -> None:
-    before = [Scored(f"u{n}", "a b c d", "a x y d") for n in range(40)]
-    same = [Scored(f"u{n}", "a b c d", "a x c d") for n in range(40)]
-    found = change(Report(before), Report(same))
+    wrong = [0, 2, 4, 2, 0, 4, 4, 2] * 5  # words of each utterance
+    before, after, shuffled = (
+        Report([Scored(f"u{n}", "a b c d", " ".join("x" * count + "abcd"[count:])) for n, count in enumerate(some)])
+        for some in (wrong, [n // 2 for n in wrong], [n // 2 for n in wrong[1:] + wrong[:1]])
+    )
+    found = change(before, after)
     assert found is not None
     assert (found.rate, found.low, found.high) == (-50.0, -50.0, -50.0)  # every utterance is better by half
     assert found.unit == "40 utterances"
+    other = change(before, shuffled)  # as many errors, in other utterances
+    assert other is not None
+    assert other.rate == -50.0
+    assert other.low < -55
+    assert other.high > -45
     assert change(Report([Scored("u", "a", "a")]), Report([Scored("u", "a", "b")])) is None
 
 

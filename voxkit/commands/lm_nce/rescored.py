@@ -15,6 +15,7 @@ from voxkit.data.manifests import read_lines
 from voxkit.decode.folder import Decoded
 from voxkit.errors import UserError
 from voxkit.metrics.report import Report, Scored
+from voxkit.metrics.resampling import relative_change
 
 FIRST_PASS, LM_SCORE = "first_pass", "lm_score"
 STALE = ("posterior", "confidence", "utterance_confidence", "nbest")  # said of the first pass's words
@@ -122,16 +123,11 @@ def change(before: Report, after: Report, replications: int = 2000, seed: int = 
         who = old.groups.get("speaker", "") if len(speakers) >= 5 else str(number)
         sums[who][0] += old.words.count
         sums[who][1] += new.words.count
-    table = np.array(list(sums.values()), dtype=np.float64).reshape(-1, 2)
-    old_errors, new_errors = table.sum(axis=0).tolist()
-    if not old_errors:
+    table = np.array(list(sums.values())).reshape(-1, 2).T
+    if not table[0].sum():
         return None
-    picks = np.random.default_rng(seed).integers(len(table), size=(replications, len(table)))
-    drawn = table[picks].sum(axis=1)
-    drawn = drawn[drawn[:, 0] > 0]
-    low, high = np.quantile(100 * (drawn[:, 1] / drawn[:, 0] - 1), [0.025, 0.975]).tolist()
-    unit = f"{len(table)} {'speakers' if len(speakers) >= 5 else 'utterances'}"
-    return Change(100 * (new_errors / old_errors - 1), low, high, unit)
+    unit = f"{len(sums)} {'speakers' if len(speakers) >= 5 else 'utterances'}"
+    return Change(*relative_change(table[:1], table[1:], replications, seed), unit)
 
 
 def report(work: Path, manifest: Path, normaliser: str, decoded: Path, out: Path) -> list[str]:

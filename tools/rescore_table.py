@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from voxkit.commands.lm_nce.rescored import before_and_after
+from voxkit.commands.lm_nce.second_pass import before_and_after
 from voxkit.metrics.calibration import Interval
 from voxkit.metrics.report import Report, Scored
 from voxkit.metrics.resampling import relative_change

@@ -10,7 +10,7 @@ from voxkit.errors import DataError, UserError
 
 def phrases(path: Path) -> ClassPhrases:
     path.write_text(
-        "# names\ncontact\tAnn Lee\tignored\ncontact\tann\ntown\tlee on sea\n\ntown\tAnn\n", encoding="utf-8"
+        "# names\ncontact\tAnn Lee\t2\teve\ncontact\tann\ntown\tlee on sea\n\ntown\tAnn\n", encoding="utf-8"
     )
     return ClassPhrases.read(path, str.lower)
 
@@ -46,5 +46,5 @@ def test_bad_lines(tmp_path: Path) -> None:
         ClassPhrases.read(path, str)
     assert [problem.where.rpartition(":")[2] for problem in caught.value.problems] == ["1", "2", "3", "4", "5"]
     path.write_text("# nothing\n")
-    with pytest.raises(UserError, match="no phrases"):
+    with pytest.raises(UserError, match="has no names"):
         ClassPhrases.read(path, str)

@@ -16,9 +16,9 @@ from tests.commands.lm_nce.small_decodes import TABLE, random_lattice
 from tests.commands.lm_nce.small_lm import model
 from tests.decode.small_lattices import paths, small_lattices
 from voxkit.commands.lm_nce.command import LatticeConfig, RescoreWeights
+from voxkit.commands.lm_nce.costs import WordTable
 from voxkit.commands.lm_nce.lattices import Expander, chained
 from voxkit.commands.lm_nce.model import State
-from voxkit.commands.lm_nce.rescoring import WordTable
 from voxkit.commands.lm_nce.scorer import TorchScorer
 from voxkit.commands.lm_nce.trie import Trie, TrieScorer
 from voxkit.decode.lattice import Lattice

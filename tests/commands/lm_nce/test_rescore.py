@@ -17,7 +17,7 @@ from tests.commands.lm_nce import small_lm
 from tests.commands.lm_nce.small_decodes import FRAME_SHIFT, TABLE, line, make, random_lattice, write
 from voxkit.commands.lm_nce.command import Rescore, app
 from voxkit.commands.lm_nce.rescore import Request, run, run_tune
-from voxkit.commands.lm_nce.rescored import change
+from voxkit.commands.lm_nce.second_pass import change
 from voxkit.config import build
 from voxkit.data.manifests import write_cuts
 from voxkit.decode.folder import DecodeFolder

@@ -7,11 +7,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from voxkit.commands.lm_nce.name_table import Phrase, read_names
 from voxkit.commands.lm_nce.vocabulary import class_token
-from voxkit.data.sentences import no_bad_lines, numbered_lines
-from voxkit.errors import Problems, UserError
-
-Phrase = tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -22,28 +19,18 @@ class ClassPhrases:
     begun: Mapping[str, Sequence[tuple[Phrase, tuple[str, ...]]]]
 
     @classmethod
-    @no_bad_lines()
     def read(cls, path: Path, normalise: Callable[[str], str]) -> ClassPhrases:
-        """Read lines `class<TAB>phrase`; what follows is passed over.
+        """Read a table of names (see `name_table`), whatever their weights and whoever's they are.
 
         Raises:
-            DataError: other lines.
             UserError: the file cannot be read, or is empty.
+            DataError: lines that are not such rows.
         """
-        problems, number = Problems(), 0
         found: dict[Phrase, list[str]] = {}
-        for number, line in numbered_lines(path, problems):
-            name, _, rest = line.rstrip("\r\n").partition("\t")
-            phrase = tuple(normalise(rest.partition("\t")[0]).split())
-            if line.strip() and not line.startswith("#"):
-                if not phrase or len(name.split()) != 1 or set(name) & set("<>"):
-                    where = f"{path}:{number}"
-                    problems.add("bad phrase", where, where, "not `class<TAB>phrase`", "write a class, a tab, a phrase")
-                elif name.strip() not in found.setdefault(phrase, []):
-                    found[phrase].append(name.strip())
-        problems.settle(number)
-        if not found:
-            raise UserError(f"{path}: no phrases in it", fix="write lines class<TAB>phrase")
+        for name in read_names(path, normalise):
+            classes = found.setdefault(name.phrase, [])
+            if name.label not in classes:
+                classes.append(name.label)
         begun: dict[str, list[tuple[Phrase, tuple[str, ...]]]] = {}
         for phrase in sorted(found, key=lambda phrase: (-len(phrase), phrase)):
             begun.setdefault(phrase[0], []).append((phrase, tuple(sorted(found[phrase]))))

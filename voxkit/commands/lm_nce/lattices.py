@@ -25,7 +25,7 @@ from voxkit.decode.alignment import by_level
 from voxkit.decode.lattice import Hypothesis, Lattice
 
 if TYPE_CHECKING:
-    from voxkit.commands.lm_nce.rescoring import WordTable
+    from voxkit.commands.lm_nce.costs import WordTable
     from voxkit.commands.lm_nce.scorer import Scorer
 
 Doubles = NDArray[np.float64]

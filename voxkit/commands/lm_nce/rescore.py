@@ -19,11 +19,11 @@ from numpy.typing import NDArray
 
 from voxkit import bundle
 from voxkit.commands.lm_nce.command import Rescore
-from voxkit.commands.lm_nce.hearing import Coverage, Hearing, chunks, in_batches, lattice_of, shard_range, times
+from voxkit.commands.lm_nce.costs import Clock, Cost, Count, Heard, Rescorer, Scores, WordTable
+from voxkit.commands.lm_nce.first_pass import Coverage, Hearing, chunks, in_batches, lattice_of, shard_range, times
 from voxkit.commands.lm_nce.lattices import Expander, chained
-from voxkit.commands.lm_nce.rescored import Timed, report, rewritten
-from voxkit.commands.lm_nce.rescoring import Clock, Cost, Count, Heard, Rescorer, Scores, WordTable
 from voxkit.commands.lm_nce.scorer import open_scorer
+from voxkit.commands.lm_nce.second_pass import Timed, report, rewritten
 from voxkit.commands.lm_nce.spans import Names
 from voxkit.commands.lm_nce.tuning import Grid
 from voxkit.commands.options import PARTS, parts, shard_out

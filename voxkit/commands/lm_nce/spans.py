@@ -13,12 +13,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from voxkit.commands.lm_nce.name_table import Phrase, read_names
 from voxkit.commands.lm_nce.vocabulary import Vocabulary
-from voxkit.data.sentences import no_bad_lines
 from voxkit.data.text import normaliser
-from voxkit.errors import Problems, UserError
-
-Phrase = tuple[str, ...]
+from voxkit.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -101,58 +99,18 @@ class Names:
         return self._of.get(user, self._everyone)
 
     @classmethod
-    @no_bad_lines()
     def read(cls, path: Path, vocabulary: Vocabulary) -> Names:
-        """Read a table of class, phrase, weight (1 if there is none) and user (everyone, if there is none).
+        """Read a table of names (see `name_table`).
 
         Raises:
             UserError: a file that cannot be read, or a class that the model does not know.
             DataError: lines that are not such rows.
         """
-        try:
-            lines = path.read_text(encoding="utf-8-sig").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise UserError(f"{path}: cannot be read: {error}", fix="give class<TAB>phrase lines in UTF-8") from error
-        clean, problems = normaliser(vocabulary.normaliser), Problems()
         found: defaultdict[str, defaultdict[tuple[int, Phrase], float]] = defaultdict(lambda: defaultdict(float))
-        rows = 0
-        for number, line in enumerate(lines, start=1):
-            if not line.strip() or line.startswith("#"):
-                continue
-            rows += 1
-            name, phrase, weight, user = _columns(line)
-            words, known = tuple(clean(phrase).split()), _weight(weight)
-            where = f"{path}:{number}"
-            if not name or not words:
-                problems.add("no name", where, name, "not a class and a phrase, with a tab between them", "mend it")
-            elif known is None:
-                problems.add(
-                    "weight", where, phrase, f"{weight!r} is not a weight above 0, at most 1e100", "give a number"
-                )
-            else:
-                try:
-                    found[user][vocabulary.class_id(name), words] += known
-                except UserError as error:
-                    raise UserError(f"{where}: {error.message}", fix=error.fix) from error
-        problems.settle(rows, count=len(problems))
-        if not rows:
-            raise UserError(f"{path}: has no names", fix="give class<TAB>phrase lines")
+        for name in read_names(path, normaliser(vocabulary.normaliser)):
+            try:
+                token = vocabulary.class_id(name.label)
+            except UserError as error:
+                raise UserError(f"{name.where}: {error.message}", fix=error.fix) from error
+            found[name.user][token, name.phrase] += name.weight
         return cls(found)
-
-
-def _columns(line: str) -> tuple[str, str, str, str]:
-    cells = [cell.strip() for cell in line.split("\t")]
-    name, phrase, weight, user = (cells + [""] * 4)[:4]
-    return name, phrase, weight, user
-
-
-MOST = 1e100  # the sum of weights is a number too
-
-
-def _weight(text: str) -> float | None:
-    """A weight; None if it is none."""
-    try:
-        value = float(text or 1)
-    except ValueError:
-        return None
-    return value if 0 < value <= MOST else None

@@ -10,7 +10,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from voxkit.commands.lm_nce.rescoring import Heard, WordTable
+from voxkit.commands.lm_nce.costs import Heard, WordTable
 from voxkit.data.text import NORMALISERS
 from voxkit.decode.alignment import oracle
 from voxkit.decode.folder import HYPOTHESES, LATTICES, WORDS, Decoded, DecodeFolder, shard_files

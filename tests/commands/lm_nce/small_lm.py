@@ -26,9 +26,9 @@ def model(kind: str = "lstm", seed: int = 0, classes: tuple[str, ...] = (), **sh
     return made.eval()
 
 
-def save(made: LmModel, path: Path, kind: str = "lstm", **shape: Any) -> Path:
+def save(made: LmModel, path: Path, kind: str = "lstm", objective: str = "nce", **shape: Any) -> Path:
     """The bundle of a model of `model` with the same shape."""
-    settings = {"model": {"kind": kind, "width": 8, "heads": 2, "layers": 2, **shape}}
+    settings = {"model": {"kind": kind, "width": 8, "heads": 2, "layers": 2, **shape}, "objective": {"kind": objective}}
     path.mkdir(parents=True, exist_ok=True)
     assets = made.vocabulary.save(path)
     config = from_mapping(LmNce, settings, "test")

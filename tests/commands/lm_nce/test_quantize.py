@@ -13,9 +13,9 @@ from voxkit.commands.lm_nce.in_use import InUse, first
 from voxkit.commands.lm_nce.model import LmModel
 from voxkit.commands.lm_nce.scorer import OnnxScorer, open_scorer
 from voxkit.commands.lm_nce.vocabulary import FILE
-from voxkit.commands.quantize import afterwards, eight
+from voxkit.commands.quantize import afterwards, eight, training
 from voxkit.commands.quantize.command import Quantize
-from voxkit.commands.quantize.source import Data, open_source, own_config
+from voxkit.commands.quantize.source import Data, open_source
 from voxkit.config import build
 from voxkit.errors import UserError
 
@@ -111,7 +111,28 @@ def test_a_graph_with_other_words_is_refused(text: Path, tmp_path: Path) -> None
         open_scorer(tmp_path / "out")
 
 
-def test_training_for_few_bits_is_refused(text: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("kind", "tie"), [("lstm", True), ("lstm", False), ("transformer", True)])
+def test_trained_for_few_bits(kind: str, tie: bool, text: Path, tmp_path: Path) -> None:
+    exp = save(model(kind, tie=tie), tmp_path / "exp", kind, "softmax", tie=tie)
+    more = ["train.epochs=10", "train.lr=0.01", "train.tensorboard=false", "train.score_every=10"]
+    settings = build(Quantize, None, ["quantization.bits=2", *more])
+    data = Data(train=text, dev=text)
+    training.run(exp, open_source(exp), settings, data, tmp_path / "out", from_scratch=False, report=True)
+    found = report(tmp_path / "out")
+    afterwards.run(open_source(exp), settings, data, tmp_path / "after", report=True)
+    assert found["quantized"] < 0.8 * report(tmp_path / "after")["quantized"]
+    again = bundle.load(tmp_path / "out")
+    assert InUse(again, text).score(again.model).value == pytest.approx(found["quantized"], rel=1e-4)
+    tensors = load_file(bundle.weights(tmp_path / "out"))
+    assert any(one.dtype == torch.uint8 for one in tensors.values())
+    assert (tmp_path / "out" / "bundle" / "assets" / FILE).read_bytes() == (
+        exp / "bundle" / "assets" / FILE
+    ).read_bytes()
+
+
+def test_training_for_few_bits_starts_from_the_model(text: Path, tmp_path: Path) -> None:
     exp = save(model(), tmp_path / "exp")
-    with pytest.raises(UserError, match="cannot be trained for few bits"):
-        own_config(open_source(exp), text, text)
+    with pytest.raises(UserError, match="what it knows comes from the model"):
+        training.run(
+            exp, open_source(exp), build(Quantize), Data(train=text), tmp_path / "out", from_scratch=True, report=False
+        )

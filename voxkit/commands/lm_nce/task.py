@@ -202,6 +202,15 @@ def initial(config: LmNce) -> Mapping[str, Tensor] | None:
     return weights_of(found)
 
 
+def retrained(config: LmNce, home: Path, train: Path | None, dev: Path | None) -> LmNce:
+    """A config to go on from a bundle, with its words, on one text."""
+    texts = {} if train is None else {"train": str(train)}
+    scored = () if dev is None else (str(dev),)
+    data = {"corpora": texts, "dev": scored, "init": str(home), "words": None, "classes": None}
+    weigh = config.weights.model_copy(update={"kind": "size", "given": {}})
+    return config.model_copy(update={"data": config.data.model_copy(update=data), "weights": weigh})
+
+
 def make(config: LmNce, folder: Path) -> LmTask:
     """The task of a config; its assets and tokens go to `folder`."""
     return LmTask(config, folder)

@@ -91,6 +91,8 @@ def own_config(
 ) -> Config:
     """The config that the model was trained with, for other data and with other settings of the training.
 
+    A room whose `data` is not one set to train on says how, by `task.retrained(config, bundle, train, dev)`.
+
     Raises:
         UserError: the room's models are not trained by a task or not on one set, or a setting is wrong.
     """
@@ -100,27 +102,37 @@ def own_config(
             f"{loaded.system}: its models are trained in parts, so they cannot be trained or scored as one",
             fix="quantize it after training, without --aware and --dev",
         )
+    task = bundle.room(loaded.system, "task")
     config: Any = from_mapping(kind, loaded.config, f"{loaded.path / CONFIG}: config")
+    if (retrained := getattr(task, "retrained", None)) is not None:
+        values = retrained(config, loaded.path, train, dev).model_dump(mode="json")
+    else:
+        values = _with_data(loaded, config, train, dev)
+    values["data"]["digests"] = {}
+    values["train"] = {**values["train"], **(training or {})}
+    own: Any = from_mapping(kind, values, "the settings of the training")
+    with_assets = getattr(task, "with_assets", None)
+    if with_assets is not None:  # what the bundle brought, and not where that came from
+        own = with_assets(own, loaded.assets)
+    identified = getattr(task, "identified", None)
+    found: Config = own if identified is None else own.model_copy(update={"data": identified(own.data)})
+    return found
+
+
+def _with_data(loaded: Bundle, config: Any, train: Path | None, dev: Path | None) -> dict[str, Any]:
+    """The values of a config whose `data` has one set to train on, and one to score on."""
     if not {"train", "dev"} <= set(type(config.data).model_fields):
         raise UserError(
             f"{loaded.system}: its models are not trained on one --train, so they cannot be trained for few bits here",
             fix="quantize it after training, without --aware",
         )
-    values = config.model_dump(mode="json")
+    values: dict[str, Any] = config.model_dump(mode="json")
     for name, path in (("train", train), ("dev", dev)):
         if path is not None:
             values["data"][name] = [str(path)] if isinstance(getattr(config.data, name), tuple) else str(path)
     if "init" in values["data"]:
         values["data"]["init"] = None
-    values["data"]["digests"] = {}
-    values["train"] = {**values["train"], **(training or {})}
-    own: Any = from_mapping(kind, values, "the settings of the training")
-    with_assets = getattr(bundle.room(loaded.system, "task"), "with_assets", None)
-    if with_assets is not None:  # what the bundle brought, and not where that came from
-        own = with_assets(own, loaded.assets)
-    identified = getattr(bundle.room(loaded.system, "task"), "identified", None)
-    found: Config = own if identified is None else own.model_copy(update={"data": identified(own.data)})
-    return found
+    return values
 
 
 def make_task(loaded: Bundle, config: Config, folder: Path) -> Task:
@@ -147,7 +159,12 @@ def first_example(loaded: Bundle, call: Sequence[Tensor]) -> tuple[Tensor, ...]:
 
 
 def require_same_assets(loaded: Bundle, task: Task) -> None:
-    """Raise a UserError if the data of a task make other classes, units or tables than the model has."""
+    """Raise a UserError if the data of a task make other classes, units or tables than the model has.
+
+    A room with `task.retrained` takes these from the model, and other assets tell of the data.
+    """
+    if hasattr(bundle.room(loaded.system, "task"), "retrained"):
+        return
     for name, path in task.assets.items():
         mine = loaded.assets / name
         if not mine.exists() or _content(mine) != _content(path):

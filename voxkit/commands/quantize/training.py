@@ -27,6 +27,7 @@ from voxkit.commands.quantize.source import (
     scoring_task,
 )
 from voxkit.config import Config, from_mapping, to_dict
+from voxkit.errors import UserError
 from voxkit.nn.quantization import plain_names
 from voxkit.packed import Quantization
 from voxkit.train import checkpoint
@@ -47,7 +48,11 @@ def run(
         UserError, DataError: a room without a task, data that are not for the model, settings that are wrong.
         Interrupted: a signal came; the same call goes on.
     """
-    own = own_config(loaded, data.train, data.dev, settings.train)
+    own: Any = own_config(loaded, data.train, data.dev, settings.train)
+    if from_scratch and getattr(own.data, "init", None) is not None:
+        raise UserError(
+            f"{loaded.system}: what it knows comes from the model, as its weights do", fix="leave out --from-scratch"
+        )
     whole = retraining(model, loaded, settings, own, from_scratch)
 
     def make(folder: Path) -> Task:

@@ -1,17 +1,19 @@
 import contextlib
+import copy
 import errno
 import os
 import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 import yaml
 from pydantic import Field
+from safetensors.torch import load_file
 from torch import nn
 
 from voxkit import bundle
@@ -69,12 +71,30 @@ def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
 def test_a_transposed_or_shared_tensor_is_saved_whole(tmp_path: Path) -> None:
     big = torch.arange(12.0).view(3, 4)
     bundle.save(tmp_path / "b", "train_am", Toy(), {"t": big.T, "row": big[1], "again": big}, {})
-    from safetensors.torch import load_file
-
     found = load_file(tmp_path / "b" / "model.safetensors")
     assert torch.equal(found["t"], big.T)
     assert torch.equal(found["row"], big[1])
     assert torch.equal(found["again"], big)
+
+
+def test_what_is_there_twice_is_stored_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Three(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.second, self.third = (nn.Linear(3, 3) for _ in range(3))
+            self.second.weight = self.first.weight
+
+    torch.manual_seed(0)
+    model = Three()
+    model.third.weight.data.copy_(model.first.weight)  # alike by chance, and by itself
+    bundle.save(tmp_path / "b", "train_am", Toy(), copy.deepcopy(model.state_dict()), {})
+    stored = load_file(tmp_path / "b" / "model.safetensors")
+    assert sorted(stored) == ["first.bias", "first.weight", "second.bias", "third.bias"]
+    monkeypatch.setattr(bundle, "room", lambda *_: SimpleNamespace(from_bundle=lambda *_: Three()))
+    loaded = bundle.load(tmp_path / "b").model
+    assert same(loaded, model)
+    assert isinstance(loaded, Three)
+    assert loaded.second.weight is loaded.first.weight is not loaded.third.weight
 
 
 def test_an_older_bundle_is_replaced(tmp_path: Path) -> None:
@@ -305,7 +325,7 @@ def test_a_quantized_file_is_smaller(tmp_path: Path) -> None:
     save(tmp_path / "float", width=200)
     quantized(tmp_path / "four", Quantization(bits=4), width=200)
     whole, small = bundle.size(tmp_path / "float"), bundle.size(tmp_path / "four")
-    assert small.weights < 0.126 / 2 * whole.weights + 1500  # the matrix is stored once, and not twice
+    assert small.weights < 0.126 * whole.weights + 1500  # the tied matrix is stored once in both
     assert small.total - small.weights == (tmp_path / "four" / "config.yaml").stat().st_size
     assert bundle.weights(tmp_path / "four") == tmp_path / "four" / "model.safetensors"
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 import os
 import shutil
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -78,8 +79,13 @@ def save(
     from safetensors.torch import save_file
 
     head = _head(system, config)
-    if quantization is None:  # the copy: tied weights share memory, which safetensors refuses
-        weights = {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in state.items()}
+    if quantization is None:
+        same = _same(state)
+        kept = {name: tensor for name, tensor in state.items() if name not in same}
+        # the copy: views of the same memory are refused by safetensors
+        weights = {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in kept.items()}
+        if same:
+            head["same"] = same
     else:
         if parameters is None:
             raise ValueError("which tensors are parameters is needed to quantize them")
@@ -89,6 +95,23 @@ def save(
         head["layout"] = {"digest": layout.digest, "exact": list(exact)}
     with _replacing(path, head, assets or {}) as folder:
         save_file(weights, folder / WEIGHTS)
+
+
+def _same(state: Mapping[str, Tensor]) -> dict[str, str]:
+    """Tensors of a size that matters which are what another one is, as tied weights are: by their names, the name of
+    the one that is stored."""
+    found: dict[str, str] = {}
+    firsts: defaultdict[tuple[Any, ...], list[str]] = defaultdict(list)
+    for name, tensor in state.items():
+        if tensor.ndim < 2:
+            continue
+        alike = firsts[tuple(tensor.shape), tensor.dtype]
+        first = next((other for other in alike if tensor.equal(state[other])), None)
+        if first is None:
+            alike.append(name)
+        else:
+            found[name] = first
+    return found
 
 
 def save_onnx(
@@ -239,7 +262,7 @@ def load(path: Path, device: str = "cpu") -> Bundle:
 
         return Bundle(system, config, OnnxModel(folder / ONNX).eval(), folder / ASSETS, folder, quantization)
     model = room(system, "model").from_bundle(config, folder / ASSETS)
-    state = _read(folder, model, quantization, head.get("layout"))
+    state = _read(folder, model, quantization, head)
     found = list(misfits(model.state_dict(), state))
     if found:
         raise UserError(f"{folder / WEIGHTS}: does not fit the model: {'; '.join(found)}", fix="train it again")
@@ -247,17 +270,14 @@ def load(path: Path, device: str = "cpu") -> Bundle:
     return Bundle(system, config, model.to(device).eval(), folder / ASSETS, folder, quantization)
 
 
-def _read(folder: Path, model: nn.Module, quantization: Quantization | None, stored: Any) -> dict[str, Tensor]:
+def _read(
+    folder: Path, model: nn.Module, quantization: Quantization | None, head: Mapping[str, Any]
+) -> dict[str, Tensor]:
     """The weights in a bundle's file, unpacked."""
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    try:
-        tensors = load_file(folder / WEIGHTS)
-    except SafetensorError as error:
-        raise UserError(f"{folder / WEIGHTS}: damaged: {error}", fix="copy or train it again") from error
     if quantization is None:
-        return tensors
+        return full_weights(folder)
+    tensors = _tensors(folder)
+    stored = head.get("layout")
     layout = Layout.of(model.state_dict(), parameters(model), quantization)
     if not isinstance(stored, dict) or stored.get("digest") != layout.digest:
         raise UserError(
@@ -268,6 +288,28 @@ def _read(folder: Path, model: nn.Module, quantization: Quantization | None, sto
         return unpack_state(tensors, layout, stored.get("exact") or ())
     except UserError as error:
         raise UserError(f"{folder / WEIGHTS}: {error.message}", fix=error.fix) from error
+
+
+def full_weights(folder: Path) -> dict[str, Tensor]:
+    """The weights of a bundle that is not quantized.
+
+    Raises:
+        UserError: their file is damaged.
+    """
+    tensors, same = _tensors(folder), read_config(folder).get("same")
+    pairs = same.items() if isinstance(same, dict) else ()
+    return {**tensors, **{name: tensors[first] for name, first in pairs if first in tensors}}
+
+
+def _tensors(folder: Path) -> dict[str, Tensor]:
+    """What is in a bundle's file."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return load_file(folder / WEIGHTS)
+    except SafetensorError as error:
+        raise UserError(f"{folder / WEIGHTS}: damaged: {error}", fix="copy or train it again") from error
 
 
 def misfits(wanted: Mapping[str, Tensor], found: Mapping[str, Tensor], shown: int = 3) -> Iterator[str]:

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import load_file
 
 from voxkit import bundle
 from voxkit.commands.score_confidence.classify import NetworkTask, log_odds, logistic
@@ -113,7 +112,7 @@ class Trainer:
             path = fit(task, part.train, run)
         make = acoustic_net if kind == "acoustic" else hypothesis_net
         net: AcousticNet | HypothesisNet = make(self.settings, self.vocabulary)
-        net.load_state_dict(load_file(path / bundle.WEIGHTS), strict=True)
+        net.load_state_dict(bundle.full_weights(path), strict=True)
         return net.eval()
 
     def embedded(self, kind: Kind) -> Floats:
@@ -166,7 +165,7 @@ class Trainer:
         with RunDir.open(self.out / "network" / name, "score-confidence network", config) as run:
             path = fit(task, settings.network.train, run)
         network = task.model()
-        network.load_state_dict(load_file(path / bundle.WEIGHTS), strict=True)
+        network.load_state_dict(bundle.full_weights(path), strict=True)
         return network.eval()
 
     def save(self) -> Path:

@@ -87,6 +87,16 @@ def test_shifts_stay_within_their_limits(seed: int, wrap: bool, share: float) ->
         assert kept.tolist() == list(range(int(kept[0]), int(kept[0]) + len(kept))) if len(kept) else most == 40
 
 
+@pytest.mark.parametrize(("spare", "shifted"), [(0, True), (1, True), (19, True), (20, False)])
+def test_a_clip_with_little_to_spare_is_shifted_too(spare: int, shifted: bool) -> None:
+    config = ClipAugmentConfig(shift=0.5, volume=0)
+    samples = np.arange(40 + spare, dtype=np.float32)
+    draws = (augmented(samples, 40, RATE, ClipConfig(), config, np.random.default_rng(seed)) for seed in range(200))
+    begins = {int(found[0]) for found in draws}
+    assert (len(begins) > 30) == shifted
+    assert shifted or max(begins) <= spare
+
+
 @given(st.integers(0, 2**31))
 def test_levels_change_by_no_more_than_they_may(seed: int) -> None:
     config = ClipAugmentConfig(shift=0, volume=6)

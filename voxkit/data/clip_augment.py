@@ -64,11 +64,13 @@ def augmented(
 def _shifted(
     samples: Samples, length: int, clip: ClipConfig, config: ClipAugmentConfig, draw: np.random.Generator
 ) -> Samples:
-    if len(samples) > length:  # some part of a longer clip
-        begin = int(draw.integers(len(samples) - length + 1))
-        return samples[begin : begin + length]
+    most, spare = round(config.shift * length), len(samples) - length
+    if spare > 0:  # some part of a longer clip
+        begin = int(draw.integers(spare + 1))
+        samples = samples[begin : begin + length]
+        if spare >= most:  # that is a shift already
+            return samples
     samples = fitted(samples, length, clip)
-    most = round(config.shift * length)
     offset = int(draw.integers(-most, most + 1))
     if config.wrap:
         return np.roll(samples, offset)

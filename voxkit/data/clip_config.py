@@ -42,7 +42,10 @@ class ClipAugmentConfig(Config):
     """What happens to the audio of a training clip."""
 
     shift: float = Field(
-        1.0, ge=0, le=1, description="largest shift in time, either way [share of the input]; longer clips are cut"
+        1.0,
+        ge=0,
+        le=1,
+        description="largest shift in time, either way [share of the input]; of clips longer by that, a part",
     )
     wrap: bool = Field(True, description="what is shifted out at one end comes in at the other, else it is lost")
     volume: float = Field(6.0, ge=0, le=40, description="largest change of the level, up or down [dB]")

@@ -1,3 +1,4 @@
+import os
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -5,6 +6,11 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+# Tests start processes by forking, which a GPU does not survive, and compare with what a CPU computes. Those of a GPU
+# (tests/test_gpu.py and others that say so when they skip) run with VOXKIT_TEST_GPU=1, by themselves.
+if not os.environ.get("VOXKIT_TEST_GPU"):
+    os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
 # Tests judge what is computed, not how fast: the first example of a test may import and compile for seconds, which
 # hypothesis would call a failure.

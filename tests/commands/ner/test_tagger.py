@@ -139,7 +139,7 @@ def test_a_model_of_another_system_is_refused(tmp_path: Path) -> None:
 
 def test_it_runs_where_the_model_is(exp: Path) -> None:
     if not torch.cuda.is_available():
-        pytest.skip("needs a GPU")
+        pytest.skip("needs a GPU, and VOXKIT_TEST_GPU=1")
     loaded = bundle.load(exp, "cuda")
     on_cpu = Tagger.load(exp)
     tagger = Tagger(loaded.model, on_cpu.tables, on_cpu.config)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -97,6 +98,8 @@ def main() -> None:
             folders = (args.exp / "systems" / name / f"seed{seed}" / f"{step}.test" for seed in args.seeds)
             if there := tuple(folder for folder in folders if folder.is_dir()):
                 found[name, step] = Tested(there)
+    if any(not np.array_equal(tested.words, found[BEST, "all"].words) for tested in found.values()):
+        sys.exit("the systems know different words, so their perplexities cannot be compared")
     args.out.mkdir(parents=True, exist_ok=True)
     mixed = args.exp / "systems" / BEST / f"seed{args.seeds[0]}" / "tuned.mixed.test"
     lines = [*headline(found, mixed), *ngrams(args.exp / "ngram", args.test)]

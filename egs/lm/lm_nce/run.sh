@@ -29,10 +29,11 @@ learn() {
         em | uniform | size) weights=(--weights "$1") ;;
         softmax | sampled) kind=(--objective "$1") ;;
         transformer) kind=(--set model.kind=transformer --set model.layers=2) ;;
-        domain) from=$domain ;;
+        domain) from=$domain kind=(--words "$exp/words.txt") ;;
     esac
     voxkit lm-nce train $(corpora $from) --dev "$text/dev.txt" --out "$folder/all" --seed "$2" \
         "${settings[@]}" "${weights[@]}" "${kind[@]}"
+    if [ "$1" = domain ]; then kind=(); fi # the words are those of --init
     voxkit lm-nce train $(corpora $domain) --dev "$text/dev.txt" --init "$folder/all" --out "$folder/tuned" \
         --seed "$2" "${tuned[@]}" "${kind[@]}"
 }
@@ -72,13 +73,14 @@ if stage 2 "Train and fine-tune"; then
 fi
 
 if stage 3 "Other objectives, and a Transformer"; then
+    # all know the same words, so that their perplexities are of the same
+    python -c 'import json, sys; print(*json.load(open(sys.argv[1]))["tokens"][3:], sep="\n")' \
+        "$exp/systems/em/seed$first/all/bundle/assets/vocabulary.json" >"$exp/words.txt"
     for system in $others; do beside "$exp/systems/$system/seed$first.log" learn "$system" "$first"; done
     settle
 fi
 
 if stage 4 "n-gram models"; then
-    python -c 'import json, sys; print(*json.load(open(sys.argv[1]))["tokens"][3:], sep="\n")' \
-        "$exp/systems/em/seed$first/all/bundle/assets/vocabulary.json" >"$exp/words.txt"
     cat "$text"/*.train.txt >"$text/all.txt"
     for name in $names; do ngram "$name" $(corpora "$name"); done
     ngram all --corpus "all=$text/all.txt"

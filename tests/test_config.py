@@ -46,6 +46,17 @@ def test_defaults_file_settings_flags(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "around",
+    ["command: toy\n{}", "format: 1\nvoxkit: 1.0\nsystem: toy\nconfig:\n  {}", "{}"],
+    ids=["run", "bundle", "own"],
+)
+def test_what_a_run_or_a_bundle_has_beside_its_settings_is_passed_over(around: str, tmp_path: Path) -> None:
+    assert build(Toy, written(tmp_path, around.format("optim: {lr: 0.5}"))).optim.lr == 0.5
+    with pytest.raises(UserError, match="unknown key 'format'"):
+        build(Toy, written(tmp_path, "format: 1"))
+
+
 def test_flags_that_are_none_do_not_override(tmp_path: Path) -> None:
     file = written(tmp_path, "optim: {lr: 0.1}\n")
     assert build(Toy, file, optim={"lr": None, "schedule": "linear"}).optim == Optimiser(lr=0.1, schedule="linear")

@@ -63,13 +63,22 @@ def build(cls: type[C], config: Path | None = None, sets: Sequence[str] | None =
     merged: dict[str, Any] = {}
     origin: dict[str, str] = {}
     if config is not None:
-        _merge(merged, read_yaml(config), origin, str(config))
+        _merge(merged, _settings(read_yaml(config), cls), origin, str(config))
     for setting in sets or ():
         _merge(merged, _parse_setting(setting), origin, f"--set {setting}")
     for name, value in _without_none(flags).items():
         given = "the options of the command" if isinstance(value, Mapping) else f"--{name.replace('_', '-')}"
         _merge(merged, {name: value}, origin, given)
     return _validate(cls, merged, origin, default="the config")
+
+
+def _settings(loaded: dict[str, Any], cls: type[Config]) -> dict[str, Any]:
+    """Without what voxkit writes beside the settings into the config.yaml of a run or a bundle."""
+    inner = loaded.get("config")
+    if "format" in loaded and "system" in loaded and isinstance(inner, dict):
+        return inner
+    own = isinstance(loaded.get("command"), str) and "command" not in cls.model_fields
+    return {key: value for key, value in loaded.items() if key != "command"} if own else loaded
 
 
 def from_mapping(cls: type[C], mapping: Mapping[str, Any], where: str) -> C:

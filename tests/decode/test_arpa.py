@@ -177,3 +177,11 @@ def test_an_order_that_no_sentence_is_as_long_as() -> None:
     model = Arpa.estimate([["yes"]] * 3, 9)
     assert len(model.orders) == 3
     assert Arpa.mixed([model, model], [0.5, 0.5]).log10(("<s>",), "yes") == pytest.approx(model.log10(("<s>",), "yes"))
+
+
+def test_long_sentences_take_as_long_as_they_are_long() -> None:
+    model = Arpa.estimate([["a", "b", "c"]] * 3, 3)
+    words = ["a", "b", "c"] * 100_000  # minutes, where each word is added to all that came before it
+    scores = model.scores(words)
+    assert len(scores) == 300_001
+    assert scores[4:7] == scores[-6:-3]

@@ -176,11 +176,13 @@ class Arpa:
         """
         found: list[float | None] = []
         history: Ngram = (BEGIN,)
+        longest = len(self.orders) - 1  # words that matter
         unknown = (UNKNOWN,) in self.orders[0]
         for word in (*sentence, END):
             known = (word,) in self.orders[0]
             found.append(self.log10(history, word) if known else None)
             history = (*history, word) if known else (*history, UNKNOWN) if unknown else ()
+            history = history[max(0, len(history) - longest) :]
         return found
 
     def perplexity(self, sentences: Iterable[Sequence[str]]) -> Perplexity:

@@ -31,11 +31,17 @@ def weights_of(found: Bundle) -> Mapping[str, Tensor]:
     """The weights of a loaded model, to start from.
 
     Raises:
-        UserError: it is a graph for onnxruntime, whose weights are not there as such.
+        UserError: it is a graph for onnxruntime, whose weights are not there as such, or some are no numbers.
     """
     if (found.path / ONNX).exists():
         raise UserError(
             f"{found.path}: a graph for onnxruntime, which nothing can be trained from",
             fix="give the model that it was made from",
         )
-    return found.model.state_dict()
+    state: Mapping[str, Tensor] = found.model.state_dict()
+    if bad := [name for name, tensor in state.items() if tensor.is_floating_point() and not tensor.isfinite().all()]:
+        raise UserError(
+            f"{found.path}: has weights that are no numbers ({', '.join(bad[:3])})",
+            fix="start from another model, or copy this one again",
+        )
+    return state

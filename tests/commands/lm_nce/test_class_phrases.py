@@ -1,5 +1,6 @@
 """Classes in place of their phrases."""
 
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,23 @@ def test_a_share_of_the_sentences_is_changed_always_the_same(tmp_path: Path) -> 
     assert changed("x", 0.3) == changed("x", 0.3) != changed("y", 0.3)
     assert set(changed("x", 0.3)) < set(changed("x", 0.6))
     assert (len(changed("x", 0.0)), len(changed("x", 1.0))) == (0, 1000)
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_sentences_with_a_phrase_are_counted(share: float, tmp_path: Path) -> None:
+    path, seen = tmp_path / "classes.tsv", Counter[str]()
+    path.write_text("contact\tann lee\ncontact\tann\ntown\tann\ntown\tlee\nfilm\tup\n")
+    found = ClassPhrases.read(path, str.lower)
+    texts = ["ann lee", "ann lee and ann", "lee lee", "ann", "nobody"]  # contact; both; town; both; neither
+    assert len(list(found.put("x", (text.split() for text in texts), share, seen))) == 5
+    assert len(list(found.put("y", [["call", "ann", "lee"]], share, seen))) == 1
+    assert seen == {"contact": 4, "town": 3}
+    assert found.told(seen) == [
+        "class contact: 4 sentences have one of its 2 phrases",
+        "warning: class film: no sentence has one of its 1 phrases: are they written as the texts are?",
+        "class town: 3 sentences have one of its 2 phrases",
+    ]
+    assert found.told({"town": 1})[2] == "class town: 1 sentence has one of its 2 phrases"
 
 
 def test_bad_lines(tmp_path: Path) -> None:

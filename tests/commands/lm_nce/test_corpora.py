@@ -1,8 +1,11 @@
 """What training needs of its texts."""
 
 import json
+import os
+import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +112,51 @@ def test_what_is_kept_is_made_once(texts: dict[str, str], tmp_path: Path, monkey
     Path(texts["talk"]).write_text("something else")
     assert written(Corpora.make(config(texts), tmp_path, kept), "talk") == ["something else"]
     assert sorted(path.name for path in kept.parent.iterdir()) == [".tokens", ".tokens.lock"]
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        lambda kept: os.truncate(kept / "corpus0.tokens", 10),
+        lambda kept: os.truncate(kept / "corpus0.sizes", 5),
+        lambda kept: shutil.copy(kept / "corpus1.tokens", kept / "corpus0.tokens"),
+        lambda kept: (kept / "unigram.npy").write_bytes(b""),
+        lambda kept: (kept / "vocabulary.json").unlink(),
+        lambda kept: (kept / "corpora.json").write_text("[1]"),
+        lambda kept: (shutil.rmtree(kept), kept.write_text("a file")),
+    ],
+)
+def test_what_is_damaged_is_made_again(texts: dict[str, str], tmp_path: Path, harm: Callable[[Path], object]) -> None:
+    kept = tmp_path / "exp" / ".tokens"
+    first = Corpora.make(config(texts), tmp_path, kept)
+    whole = {path.name: path.read_bytes() for path in kept.iterdir()}
+    harm(kept)
+    again = Corpora.make(config(texts), tmp_path, kept)
+    assert {path.name: path.read_bytes() for path in kept.iterdir()} == whole
+    assert written(again, "talk") == written(first, "talk")
+
+
+def test_a_place_that_cannot_be(texts: dict[str, str], tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="cannot create the folder: Not a directory"):
+        Corpora.make(config(texts), tmp_path, Path(texts["dev"]) / "exp" / ".tokens")
+    (tmp_path / ".tokens.lock").mkdir()
+    with pytest.raises(UserError, match="a folder where a file should be"):
+        Corpora.make(config(texts), tmp_path, tmp_path / ".tokens")
+
+    def refused() -> None:
+        raise UserError("of another run", fix="choose")
+
+    with pytest.raises(UserError, match="of another run"):
+        Corpora.make(config(texts), tmp_path, tmp_path / "exp" / ".tokens", refused)
+    assert not (tmp_path / "exp" / ".tokens").exists()
+
+
+def test_punctuation_is_noticed(texts: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path(texts["talk"]).write_text("I want a taxi, please.\n" * 5)
+    Corpora.make(config(texts), tmp_path)
+    said = capsys.readouterr().err
+    assert "40.0% of the words of talk end in punctuation, such as 'taxi,': the data.normaliser asr_en" in said
+    assert "of book end in" not in said
 
 
 def test_bad_texts_leave_nothing(texts: dict[str, str], tmp_path: Path) -> None:

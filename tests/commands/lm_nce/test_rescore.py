@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 import yaml
 from typer.testing import CliRunner
 
@@ -91,8 +92,31 @@ def test_the_result_is_a_decode_folder(method: str, lm: Path, tmp_path: Path) ->
         shift = 1.5 if "tracks" in read.cut else 0.0
         starts = [round(start * FRAME_SHIFT - shift, 4) for start in best.starts]
         assert [item[1] for item in read.supervision["alignment"]["word"]] == pytest.approx(starts)
+    for cut in found:
+        said(cut)["custom"].pop("first_pass")
+    write_cuts(found, tmp_path / "out" / "hypotheses.jsonl.gz")
     again = rescore(lm, tmp_path / "out", tmp_path / "again", "weights.graph=1", "weights.lm=0")
     assert texts(again) == texts(found)
+
+
+@pytest.mark.parametrize("lists", [True, False])
+def test_a_model_is_not_counted_twice(lists: bool, lm: Path, tmp_path: Path) -> None:
+    decoded = make(tmp_path / "decoded", lists=lists)
+    rescore(lm, decoded, tmp_path / "out")
+    for attempt in (
+        lambda: rescore(lm, tmp_path / "out", tmp_path / "again"),
+        lambda: run_tune(Request(build(Rescore), lm, tmp_path / "out"), tmp_path / "again"),
+    ):
+        with pytest.raises(UserError, match="would count the language model twice") as told:
+            attempt()
+        assert told.value.message.startswith(f"{tmp_path / 'out'}: ")
+        assert told.value.fix == f"give what decode left: {decoded}"
+    mixed = cuts_of(decoded)
+    mixed[-1] = cuts_of(tmp_path / "out")[-1]  # joined with what was rescored
+    write_cuts(mixed, decoded / "hypotheses.jsonl.gz")
+    with pytest.raises(UserError, match="would count the language model twice"):
+        rescore(lm, decoded, tmp_path / "again")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["decoded", "out"]
 
 
 def test_lists_do_as_well_as_lattices(lm: Path, tmp_path: Path) -> None:
@@ -156,8 +180,10 @@ def test_tuned_weights_give_the_errors_that_are_told(
 ) -> None:
     decoded = make(tmp_path / "decoded", cuts=30, seed=3)
     run_tune(Request(build(Rescore), lm, decoded), tmp_path / "tuned")
-    told = capsys.readouterr().out.splitlines()
+    captured = capsys.readouterr()
+    told = captured.out.splitlines()
     assert [one.split()[0] for one in told] == ["%WER", "%WER"]
+    assert captured.err.splitlines()[-1] == f"rescore with --config {tmp_path / 'tuned' / 'rescore.yaml'}"
     settings = build(Rescore, tmp_path / "tuned" / "rescore.yaml")
     assert (
         yaml.safe_load((tmp_path / "tuned" / "rescore.yaml").read_text())["weights"]["graph"] == settings.weights.graph
@@ -184,6 +210,55 @@ def test_names_of_the_speaker_are_read(lm: Path, tmp_path: Path) -> None:
             better += change_ > 1e-3
             assert change_ == pytest.approx(0, abs=1e-3) or (change_ > 0 and mine & set(entry["text"].split()))
     assert better
+
+
+def test_what_names_are_good_for_is_told(lm: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    decoded, names = make(tmp_path / "decoded"), tmp_path / "names.tsv"
+    rows = ["contact\tcat\t1\ts1", "contact\tdog", *(f"contact\tcat x{n}\t1\tu{n}" for n in range(7))]
+    names.write_text("\n".join(rows))
+    found = rescore(lm, decoded, tmp_path / "out", names=names)
+    told = [one for one in capsys.readouterr().err.splitlines() if one.startswith(("names", "warning"))]
+    heard = [read.lattice.nbest(50) for read in DecodeFolder.open(decoded, lattices=True) if read.lattice is not None]
+    mine = [{"dog", "cat"} if said(cut)["speaker"] == "s1" else {"dog"} for cut in found]
+    some = [any(own & {TABLE[w] for w in one.words} for one in lists) for own, lists in zip(mine, heard, strict=True)]
+    assert 0 < sum(some) < 12
+    assert told == [
+        "names: phrases: 9, users with phrases of their own: 8",
+        "warning: 7 of 9 phrases can never be recognised, as the recogniser does not know all their words: "
+        "cat x0, cat x1, cat x2, cat x3, cat x4, ...",
+        "warning: 7 of 8 users of names are no speakers of the cuts: u0, u1, u2, u3, u4, ...",
+        f"names: some occur in the hypotheses of {sum(some)} of 12 utterances",
+    ]
+    for n in (1, 2):
+        rescore(lm, decoded, tmp_path / "parts", names=names, shard=f"{n}/2")
+    capsys.readouterr()
+    rescore(lm, decoded, tmp_path / "parts", names=names, merge=True)
+    assert told[-1] in capsys.readouterr().err.splitlines()
+    names.write_text("contact\tcat x0\n")  # lists do not say which words there are
+    rescore(lm, make(tmp_path / "lists", lists=True), tmp_path / "other", names=names)
+    told = [one for one in capsys.readouterr().err.splitlines() if one.startswith(("names", "warning"))]
+    assert told == [
+        "names: phrases: 1, users with phrases of their own: 0",
+        "names: some occur in the hypotheses of 0 of 12 utterances",
+    ]
+
+
+def test_words_that_are_read_as_a_name_are_marked(tmp_path: Path) -> None:
+    eager = small_lm.model(classes=small_lm.CLASSES)
+    with torch.no_grad():
+        eager.output.bias[eager.vocabulary.class_id("contact")] += 30
+    decoded, names = make(tmp_path / "decoded"), tmp_path / "names.tsv"
+    names.write_text("contact\tcat\t1\ts1\ncontact\tdog\ncontact\tcall\t2\n")
+    found = rescore(small_lm.save(eager, tmp_path / "eager"), decoded, tmp_path / "out", names=names)
+    for one in map(said, found):
+        mine = {"dog", "call"} | ({"cat"} if one["speaker"] == "s1" else set())
+        read = [["contact", word] for word in one["text"].split() if word in mine]
+        assert one["custom"].get("names", []) == read
+    assert sum("names" in said(cut)["custom"] for cut in found) > 2
+    with torch.no_grad():
+        eager.output.bias[eager.vocabulary.class_id("contact")] -= 60
+    found = rescore(small_lm.save(eager, tmp_path / "shy"), decoded, tmp_path / "none", names=names)
+    assert not any("names" in said(cut)["custom"] for cut in found)
 
 
 def test_another_word_table_is_told(lm: Path, tmp_path: Path) -> None:
@@ -346,8 +421,12 @@ def test_the_interval_is_that_of_paired_draws() -> None:
 
 def test_options_that_do_not_go_together_are_told(lm: Path, tmp_path: Path) -> None:
     argv = ["rescore", str(lm), str(make(tmp_path / "decoded")), "--out", str(tmp_path / "out")]
-    shown = CliRunner().invoke(app, [*argv, "--history", "2", "--print-config"])
-    assert yaml.safe_load(shown.output)["lattice"]["history"] == 2
+    for given in (argv, argv[:1]):
+        shown = CliRunner().invoke(app, [*given, "--history", "2", "--print-config"])
+        assert yaml.safe_load(shown.output)["lattice"]["history"] == 2
+    for given in (argv[:1], argv[:2], argv[:3]):
+        with pytest.raises(UserError, match="needs MODEL, DECODED and --out"):
+            CliRunner().invoke(app, given, catch_exceptions=False)
     for more, what in (
         (["--tune", "--merge"], "--tune goes with neither"),
         (["--shard", "1/2", "--merge"], "--merge joins the parts"),

@@ -1,5 +1,6 @@
 """Sentences drawn from a model."""
 
+import gzip
 import math
 import os
 import subprocess
@@ -121,6 +122,31 @@ def test_a_file_is_complete_or_absent(tmp_path: Path, capsys: pytest.CaptureFixt
     with pytest.raises(UserError):
         run(never, Request(words=50, longest=2), tmp_path / "new" / "other.txt", 1)
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["drawn.txt"]
+
+
+def test_a_name_in_gz_is_gzipped(tmp_path: Path) -> None:
+    exp = save(ending(), tmp_path / "exp")
+    for name in ("drawn.txt", "new/one.txt.gz", "new/two.txt.gz"):
+        run(exp, Request(sentences=30), tmp_path / name, 1)
+    packed = (tmp_path / "new" / "one.txt.gz").read_bytes()
+    assert gzip.decompress(packed) == (tmp_path / "drawn.txt").read_bytes()
+    assert packed == (tmp_path / "new" / "two.txt.gz").read_bytes()  # no time, no name in it
+    never = save(ending(end=-1000.0), tmp_path / "never")
+    with pytest.raises(UserError):
+        run(never, Request(words=50, longest=2), tmp_path / "new" / "other.txt.gz", 1)
+    assert sorted(path.name for path in (tmp_path / "new").iterdir()) == ["one.txt.gz", "two.txt.gz"]
+
+
+def test_a_dash_is_stdout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    exp = save(ending(), tmp_path / "exp")
+    run(exp, Request(sentences=9), tmp_path / "drawn.txt", 1)
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path / "empty")
+    argv = ["sample", str(exp), "--sentences", "9", "--out", "-"]
+    result = CliRunner().invoke(app, argv, catch_exceptions=False)
+    assert result.stdout == (tmp_path / "drawn.txt").read_text()
+    assert "9 sentences" in result.stderr
+    assert not list((tmp_path / "empty").iterdir())
 
 
 def test_words_or_sentences(tmp_path: Path) -> None:

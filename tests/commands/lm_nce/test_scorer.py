@@ -107,8 +107,8 @@ def test_a_graph_is_not_exported_again(tmp_path: Path) -> None:
         export.run(tmp_path / "graph", tmp_path / "again")
 
 
-@pytest.mark.parametrize("graph", [False, True])
-def test_weights_that_are_no_numbers(graph: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("graph", ["", "table", "body"])
+def test_weights_that_are_no_numbers(graph: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = model()
     exp = save(made, tmp_path / "whole")
     if graph:
@@ -117,6 +117,8 @@ def test_weights_that_are_no_numbers(graph: bool, tmp_path: Path, monkeypatch: p
 
         def damaged(self: OnnxModel, *inputs: torch.Tensor) -> tuple[torch.Tensor, ...]:
             *others, bias = call(self, *inputs)
+            if graph == "body":
+                return (others[0], others[1] * torch.nan, *others[2:], bias)
             return (*others, bias.index_fill(0, torch.tensor([5]), torch.nan))
 
         monkeypatch.setattr(OnnxModel, "__call__", damaged)

@@ -3,7 +3,8 @@
 import json
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from voxkit.commands.lm_nce.command import train
 from voxkit.commands.lm_nce.material import named, shares
 from voxkit.commands.lm_nce.task import TOKENS, Batch, LmTask
 from voxkit.errors import DataError, Interrupted, UserError
+from voxkit.rundir import RunDir
 from voxkit.train.task import Loss
 
 ROOT = Path(__file__).parents[3]
@@ -72,12 +74,12 @@ def test_what_is_told_and_what_is_made(texts: Path, tmp_path: Path, capsys: pyte
     size = sum(part.numel() for part in bundle.load(out).model.parameters())
     account = lines[-1]
     assert account.startswith(f"{size / 1e6:.2f} M parameters; ")
-    assert " words; corpora: home " in account
+    assert " words; corpora: books " in account
     loaded = bundle.load(out)
     assert loaded.system == "lm_nce"
     assert set(loaded.config["data"]["digests"]) == {str(texts / f"{name}.txt") for name in ("talk", "books", "dev")}
     found = json.loads((loaded.assets / "weights.json").read_text())
-    assert list(found["weights"]) == ["home", "books"]
+    assert list(found["weights"]) == ["books", "home"]
     assert found["weights"]["home"] > 0.9  # dev is talk
     scores = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
     assert {"ppl", "self_ppl", "mean_ln_z", "var_ln_z"} <= next(
@@ -189,6 +191,19 @@ def test_fine_tuning_begins_where_the_model_is(texts: Path, straight: Path, tmp_
     assert not same(made(texts, tmp_path / "more", corpus=talk, init=straight), straight)
 
 
+def test_the_network_is_that_of_the_model_to_start_from(texts: Path, tmp_path: Path) -> None:
+    """And a config that a run wrote is taken back, with other corpora in place of its own."""
+    wide = made(texts, tmp_path / "wide", "model.width=12", "model.tie=false", "train.steps=6")
+    sets = ["train.device=cpu", "train.threads=1", "train.steps=6", "batch.words=100", "model.dropout=0.1"]
+    talk = [f"home={texts / 'talk.txt'}"]
+    for name, config in (("plain", None), ("again", wide / "config.yaml"), ("bundle", wide / "bundle" / "config.yaml")):
+        out = tmp_path / name
+        train(corpus=talk, dev=[texts / "dev.txt"], out=out, init=wide, set_=[*sets, "train.warmup=1"], config=config)
+        told = bundle.load(out).config
+        assert told["model"] == {**bundle.load(wide).config["model"], "dropout": 0.1}
+        assert list(told["data"]["corpora"]) == ["home"]
+
+
 def test_only_dropout_may_differ_from_the_model_to_start_from(texts: Path, straight: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError) as caught:
         made(texts, tmp_path / "exp", "model.width=12", "model.tie=false", "model.dropout=0.5", init=straight)
@@ -209,7 +224,66 @@ def test_a_model_of_something_else_is_no_start(texts: Path, straight: Path, tmp_
         made(texts, tmp_path / "exp", init=other)
 
 
+def test_weights_that_are_no_numbers_are_no_start(texts: Path, straight: Path, tmp_path: Path) -> None:
+    loaded = bundle.load(straight)
+    state = loaded.model.state_dict()
+    state["embedding.weight"][3:] = float("nan")
+    assets = {path.name: path for path in loaded.assets.iterdir()}
+    bundle.save(tmp_path / "broken", "lm_nce", loaded.config, state, assets)
+    with pytest.raises(UserError, match=r"weights that are no numbers \(embedding\.weight"):
+        made(texts, tmp_path / "exp", init=tmp_path / "broken")
+
+
 # ---------------------------------------------------------------------------------------------- what is refused
+
+
+def test_bad_text_in_an_existing_folder_leaves_it_free(texts: Path, tmp_path: Path) -> None:
+    out, bad = tmp_path / "exp", tmp_path / "bad.txt"
+    out.mkdir()
+    for content in (b"f\xfcnf\n", (texts / "talk.txt").read_bytes()):
+        bad.write_bytes(content)
+        if content.startswith(b"f"):
+            with pytest.raises(DataError):
+                made(texts, out, corpus=[str(bad)])
+            assert not out.exists() or not list(out.iterdir())
+        else:
+            assert (made(texts, out, corpus=[str(bad)]) / "bundle").is_dir()
+
+
+def test_tokens_outlive_what_goes_wrong_after_them(
+    texts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(RunDir, "open", refused)
+        with pytest.raises(UserError, match="no space"):
+            made(texts, tmp_path / "exp")
+    assert (tmp_path / "exp" / TOKENS / "corpora.json").exists()
+    monkeypatch.setattr(corpora, "count_all", lambda *_: pytest.fail("read again"))
+    assert (made(texts, tmp_path / "exp") / "bundle").is_dir()
+
+
+def refused(*_: object, **__: object) -> None:
+    raise UserError("no space left", fix="free some")
+
+
+def test_another_run_that_came_first_keeps_the_folder(
+    texts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It writes its config while this one waits for it."""
+    alone = corpora._alone
+
+    @contextmanager
+    def late(home: Path) -> Iterator[None]:
+        with monkeypatch.context() as patch:
+            patch.setattr(corpora, "_alone", alone)
+            made(texts, tmp_path / "exp", "train.seed=5")
+        with alone(home):
+            yield
+
+    monkeypatch.setattr(corpora, "_alone", late)
+    with pytest.raises(UserError, match=r"made with another config\s+train\.seed: 5 -> 0"):
+        made(texts, tmp_path / "exp")
+    assert (tmp_path / "exp" / "bundle").is_dir()
 
 
 def test_bad_text_leaves_nothing_behind(texts: Path, tmp_path: Path) -> None:

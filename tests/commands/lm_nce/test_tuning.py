@@ -33,3 +33,16 @@ def test_an_edge_is_told_but_not_zero() -> None:
     point = [[1.0, 0.0, 1.0, 0.0]] == grid.weights[[2]].tolist()
     assert point
     assert grid.at_edge(2) == ["lm"]
+    assert grid.advice(2) == ["the best lm lies at the edge of the grid: widen it with -s tune.lm=[...]"]
+
+
+def test_a_model_without_use_is_told_and_no_edge() -> None:
+    grid = Grid(RescoreTune(graph=(0.5, 1.0, 2.0), lm=(0.0, 0.5), penalty=(0.0,)))
+    points = grid.weights[:, 1:3].tolist()
+    assert grid.advice(points.index([2.0, 0.0])) == [
+        "the language model does not help on these cuts: its best weight is 0"
+    ]
+    assert [one.split(" lies")[0] for one in grid.advice(points.index([2.0, 0.5]))] == ["the best graph"]
+    assert grid.advice(points.index([1.0, 0.5])) == []
+    without = Grid(RescoreTune(graph=(0.5, 1.0, 2.0), lm=(0.0,), penalty=(0.0,)))  # it was not asked
+    assert [one.split(" lies")[0] for one in without.advice(2)] == ["the best graph"]

@@ -224,9 +224,11 @@ def train(
     """Learn a language model of one or more corpora of text.
 
     A corpus is plain text with a sentence on each line (.txt, .gz), a manifest whose supervisions have text, or a
-    folder of such files. Corpora are read piece by piece, and may be of any size. Of several corpora each is drawn from
-    as often as it helps: its weight is that of its n-gram model in the mixture that foresees --dev best (--weights em).
-    Go on with --init on text of the domain alone, to fine-tune.
+    folder of such files (.txt, .jsonl, and gzipped ones; not those in folders of it). Corpora are read piece by piece,
+    and may be of any size. Words are what is between spaces when data.normaliser is done: `lower` leaves punctuation,
+    asr_en writes English as recognisers do. Of several corpora each is drawn from as often as it helps: its weight is
+    that of its n-gram model in the mixture that foresees --dev best (--weights em). Go on with --init on text of the
+    domain alone, to fine-tune: the network is the same, its dropout is yours to set.
 
     Trained by noise contrastive estimation, the model's scores are probabilities as they are, and no sum over the
     vocabulary is needed to use them; by softmax (or sampled) they are not. %PPL is the perplexity of --dev with
@@ -242,7 +244,7 @@ def train(
 
       voxkit lm-nce train ... --set model.kind=transformer --set model.layers=4 --set vocabulary.unit=piece
     """
-    from voxkit.commands.lm_nce.material import identified, named, require, shares
+    from voxkit.commands.lm_nce.material import adopted, identified, named, require, shares
 
     files = {"words": words, "classes": classes, "init": init}
     data: dict[str, Any] = {name: str(file) for name, file in files.items() if file is not None}
@@ -250,7 +252,9 @@ def train(
     kind = "given" if weight and weights is None else weights
     flags: dict[str, Any] = {"data": data, "weights": {"kind": kind, "given": shares(weight or ())}}
     flags |= {"objective": {"kind": objective}, "train": {"seed": seed}}
-    settings = build(LmNce, config, set_, **flags)
+    settings = adopted(build(LmNce, config, set_, **flags))
+    if corpus:  # and not those that a config has besides
+        settings = settings.model_copy(update={"data": settings.data.model_copy(update={"corpora": named(corpus)})})
     if print_config:
         print(to_yaml(settings), end="")
         return
@@ -265,9 +269,13 @@ def train(
 
 @app.command()
 def rescore(
-    model: Annotated[Path, typer.Argument(help="Experiment or bundle of train or quantize, or folder of export.")],
-    decoded: Annotated[Path, typer.Argument(help="Folder of `voxkit decode --out`; with --tune that of a dev set.")],
-    out: NewFolder,
+    model: Annotated[
+        Path | None, typer.Argument(help="Experiment or bundle of train or quantize, or folder of export.")
+    ] = None,
+    decoded: Annotated[
+        Path | None, typer.Argument(help="Folder of `voxkit decode --out`; with --tune that of a dev set.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder to write.", show_default=False)] = None,
     method: Annotated[
         str | None,
         typer.Option("--method", help="nbest: lists; lattice: all paths, merged by history.", show_default="nbest"),
@@ -280,7 +288,7 @@ def rescore(
         typer.Option("--history", min=0, help="lattice: paths that agree in so many words are one.", show_default="3"),
     ] = None,
     tune: Annotated[
-        bool, typer.Option("--tune", help="Find the weights with the fewest errors: OUT/rescore.yaml.")
+        bool, typer.Option("--tune", help="Find the weights with the fewest errors: only OUT/rescore.yaml and tables.")
     ] = False,
     names: Annotated[
         Path | None,
@@ -299,13 +307,15 @@ def rescore(
     """Choose again among what was recognised, by a language model that reads whole sentences.
 
     A hypothesis costs acoustic + weights.graph * graph + weights.lm * -ln P + weights.penalty * words. Find the weights
-    on a dev set with --tune (on lists, for either method), and give OUT/rescore.yaml with --config. OUT is a decode
-    folder again: words, times, the score `lm_score`, the text before as `first_pass`, `nbest`, and lattices with the
-    new costs (for the method nbest these hold the list). Confusion networks are made where DECODED has some.
+    on a dev set with --tune (on lists, for either method), which writes OUT/rescore.yaml, to be given with --config,
+    tune.tsv and scores.txt only. Else OUT is a decode folder again: words, times, the score `lm_score`, the text before
+    as `first_pass`, `nbest`, and lattices with the new costs (for the method nbest these hold the list). Confusion
+    networks are made where DECODED has some. It cannot be rescored once more: its costs have the model in them.
 
     --names is a table of class, phrase and, if wanted, weight and speaker (of the manifest; else everyone's). A phrase
     of the list may stand where the model expects its class (train with --classes): P(class) * P_user(phrase | class),
     added to the probability of its words, for every choice of phrases that do not overlap. It goes with lists only.
+    Custom `names` of a cut has class and phrase where words of its new text are likeliest a name.
 
     Prints %WER before and after, %RELATIVE with its interval, %RTF and CPU time of an utterance, %LATENCY of
     utterances one at a time, and %CACHED, the share of words that need no scoring since hypotheses
@@ -326,6 +336,8 @@ def rescore(
     if print_config:
         print(to_yaml(settings), end="")
         return
+    if model is None or decoded is None or out is None:
+        raise UserError("lm-nce rescore needs MODEL, DECODED and --out", fix="see voxkit lm-nce rescore --help")
     if merge and shard:
         raise UserError("--merge joins the parts of all shards; --shard does one", fix="give one of them")
     if tune and (merge or shard):
@@ -390,11 +402,11 @@ def score(
 @app.command()
 def sample(
     model: Annotated[Path, typer.Argument(help="Experiment or bundle of train or quantize, or folder of export.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Text to write, a sentence a line.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Text to write (.txt, .gz), or - for stdout.")],
     words: Annotated[
-        int | None, typer.Option("--words", min=1, help="Draw sentences until there are so many words.")
+        int | None, typer.Option("--words", min=1, help="Draw until there are so many words; not with --sentences.")
     ] = None,
-    sentences: Annotated[int | None, typer.Option("--sentences", min=1, help="Draw so many sentences.")] = None,
+    sentences: Annotated[int | None, typer.Option("--sentences", min=1, help="Draw so many; not with --words.")] = None,
     seed: Annotated[int, typer.Option("--seed", min=0, max=2**63 - 1, help="Decides what is drawn.")] = 0,
     temperature: Annotated[
         float, typer.Option("--temperature", min=0.05, max=20, help="Below 1 likely words become likelier.")
@@ -408,13 +420,14 @@ def sample(
 
     Words are drawn from normalised probabilities, but `<unk>` and classes are not drawn, and sentences are not empty.
     The file goes to `voxkit lm-nce ngram`, to be mixed with real text, or to `voxkit make-graph --text`. The same seed
-    draws the same sentences, whatever the number that is asked for.
+    draws the same sentences, whatever the number that is asked for. A file is complete or absent, and gzipped if its
+    name ends in .gz; `--out -` is stdout, and a pipe or device gets the sentences as they come.
 
     [bold]Examples[/bold]
 
       voxkit lm-nce sample exp/lm --words 1000000 --out data/drawn.txt
 
-      voxkit lm-nce sample exp/lm --sentences 20 --seed 1 --out look.txt
+      voxkit lm-nce sample exp/lm --sentences 20 --seed 1 --out - | less
     """
     if (words is None) == (sentences is None):
         raise UserError("lm-nce sample draws --words or --sentences", fix="give one of them")

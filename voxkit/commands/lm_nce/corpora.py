@@ -11,7 +11,9 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import zlib
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -28,6 +30,7 @@ from voxkit.commands.lm_nce.command import LmNce
 from voxkit.commands.lm_nce.counting import (
     SAMPLE,
     Counted,
+    Punctuation,
     count_all,
     encoded,
     frequent,
@@ -68,13 +71,16 @@ class Corpora:
     stems: Mapping[str, str]  # names of the token files
 
     @classmethod
-    def make(cls, config: LmNce, folder: Path, kept: Path | None = None) -> Corpora:
+    def make(
+        cls, config: LmNce, folder: Path, kept: Path | None = None, ours: Callable[[], None] | None = None
+    ) -> Corpora:
         """Read and weigh the texts of a config, or open what was made for the same one before.
 
         Args:
             folder: existing, for the list of bad lines that are left out, and for everything if nothing is `kept`.
             kept: where the result stays: complete or absent, and made anew for another config. A process that finds
-                another one making it waits.
+                another one making it waits. What is damaged is made again.
+            ours: raises an error if that place is not this process's to write in.
 
         Raises:
             UserError: files that cannot be read or are empty, no dev text to find weights by, weights that do not fit.
@@ -82,12 +88,19 @@ class Corpora:
         """
         home = folder / "tokens" if kept is None else kept
         key = _key(config)
-        home.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            home.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(
+                f"{home.parent}: cannot create the folder: {error.strerror}", fix="choose another --out"
+            ) from error
         with _alone(home):
-            if _facts(home).get("key") != key:
+            if ours is not None:
+                ours()
+            if not _complete(home, key):
                 work = home.with_name(f"{home.name}.partial")
                 for old in (work, home):
-                    shutil.rmtree(old, ignore_errors=True)
+                    _remove(old)
                 work.mkdir()
                 try:
                     _Maker(config, work, folder).make(key)
@@ -126,8 +139,43 @@ def _facts(folder: Path) -> dict[str, Any]:
     """What is written about a folder; nothing if it is not complete."""
     try:
         return dict(json.loads((folder / FACTS).read_text(encoding="utf-8")))
-    except (OSError, ValueError):
+    except (OSError, ValueError, TypeError):
         return {}
+
+
+def _complete(folder: Path, key: str) -> bool:
+    """Whether all is there as it was written, for a config with this key."""
+    facts = _facts(folder)
+    if facts.get("key") != key:
+        return False
+    try:
+        sound = facts.get("files") == _checks(folder)
+    except OSError:
+        sound = False
+    if not sound:
+        say(f"notice: {folder}: damaged; the texts are read again")
+    return sound
+
+
+def _checks(folder: Path) -> dict[str, list[int]]:
+    """Size and CRC-32 of each file but FACTS."""
+    found = {}
+    for path in sorted(folder.iterdir()):
+        if path.name != FACTS:
+            check = 0
+            with open(path, "rb") as file:
+                while part := file.read(1 << 20):
+                    check = zlib.crc32(part, check)
+            found[path.name] = [path.stat().st_size, check]
+    return found
+
+
+def _remove(path: Path) -> None:
+    """Whatever it is, if it is there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _key(config: LmNce) -> str:
@@ -147,6 +195,8 @@ def _key(config: LmNce) -> str:
 def _alone(home: Path) -> Iterator[None]:
     """Wait until no other process makes this folder."""
     lock = home.with_name(f".{home.name.lstrip('.')}.lock")
+    if lock.is_dir():
+        raise UserError(f"{lock}: a folder where a file should be", fix="remove it")
     with open(lock, "a", encoding="utf-8") as file:
         while not try_lock(file):
             time.sleep(0.2)
@@ -167,6 +217,7 @@ class _Maker:
             say(f"notice: the vocabulary is that of --init: {', '.join(idle)} without effect")
         self.normaliser, self.normalise = name, marked(normaliser(name))
         classes = config.data.classes
+        self.seen = Counter[str]()  # sentences that have a phrase, by class
         self.phrases = None if classes is None else ClassPhrases.read(Path(classes), self.normalise)
 
     def make(self, key: str) -> None:
@@ -191,12 +242,15 @@ class _Maker:
         self.totals = {name: counted[name].sentences for name in data.corpora}
         self.totals[DEV_NAME] = sum(counted[name].sentences for name in dev)
         written = {name: self._write(name, stem) for name, stem in stems.items()}
+        for line in self.phrases.told(self.seen) if self.phrases else ():
+            say(line)
         _require_words(data.corpora, written.values())
         if data.dev:
             _require_words(dev, [self._write(DEV_NAME, DEV)])
         weights = self._weights()
         np.save(self.work / UNIGRAM, _unigram(weights, written))
-        write_atomic(self.work / FACTS, json.dumps({"key": key, "weights": weights, "stems": stems}))
+        facts = {"key": key, "weights": weights, "stems": stems, "files": _checks(self.work)}
+        write_atomic(self.work / FACTS, json.dumps(facts))
 
     def _texts(self, name: str) -> Iterable[list[str]]:
         """The sentences of a corpus, or of all dev files; without the bad lines, which are known."""
@@ -228,13 +282,17 @@ class _Maker:
         total = self.totals[name]
         texts: Iterable[Sequence[str]] = track(self._texts(name), total, f"tokens of {name}", "sentences")
         if self.phrases is not None and name != DEV_NAME:
-            texts = self.phrases.put(name, texts, self.config.classes.share)
+            texts = self.phrases.put(name, texts, self.config.classes.share, self.seen)
         words = unknown = 0
+        punctuation = Punctuation()
         whole_words = self.vocabulary.pieces is None
         with TokenWriter(self.work / stem, len(self.vocabulary), self.config.batch.longest) as writer:
             for some, ids in encoded(texts, self.vocabulary):
                 writer.add(ids)
                 words += len(some)
+                if whole_words and name != DEV_NAME:
+                    for word in some:
+                        punctuation.add(word)
                 if UNKNOWN in ids:
                     unknown += ids.count(UNKNOWN) if whole_words else self._unknown(some)
         share = unknown / max(words, 1)
@@ -242,6 +300,7 @@ class _Maker:
             say(f"warning: the vocabulary has only {1 - share:.1%} of the words of {name}: is the normaliser right?")
         else:
             say(f"{name}: {words} words in {total} sentences, {share:.2%} unknown")
+        punctuation.tell(name, "the data.normaliser")
         return writer
 
     def _unknown(self, words: Sequence[str]) -> int:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 Doubles = NDArray[np.float64]
 Tokens = tuple[int, ...]
+Named = tuple[tuple[str, str], ...]
 
 
 class WordTable:
@@ -84,14 +85,16 @@ class Heard:
 
 @dataclass
 class Count:
-    """What the trie saves."""
+    """What the trie saves, and how many utterances have a user's phrase in their hypotheses."""
 
     words: int = 0
     prefixes: int = 0
+    named: int = 0
 
     def add(self, other: Count) -> None:
         """Add what a part has."""
         self.words, self.prefixes = self.words + other.words, self.prefixes + other.prefixes
+        self.named += other.named
 
     @property
     def saved(self) -> float:
@@ -101,10 +104,16 @@ class Count:
 
 @dataclass(frozen=True)
 class Scores:
-    """A list with its costs, (H, 4): acoustic, graph, -ln P by the language model, words."""
+    """A list with its costs.
+
+    Attributes:
+        parts: (H, 4) acoustic, graph, -ln P by the language model, words.
+        names: of each hypothesis (class, phrase) where its likeliest reading has a class.
+    """
 
     heard: Heard
     parts: Doubles
+    names: Sequence[Named] = ()
 
     def costs(self, weights: RescoreWeights) -> Doubles:
         """(H,) the weighted costs."""
@@ -128,40 +137,49 @@ class Rescorer:
 
     def __post_init__(self) -> None:
         self._score = TrieScorer(self.scorer)
+        vocabulary = self.scorer.vocabulary
+        self._class_of = {vocabulary.class_id(name): name for name in vocabulary.classes}
 
     def __call__(self, lists: Sequence[Heard]) -> list[Scores]:
         """Score some lists together."""
         sequences: list[list[int]] = []
         added: list[float] = []  # ln P of what is not in the tokens
         owners: list[int] = []  # numbers of the hypotheses that the sequences are readings of
+        named: list[Named] = []
         total = 0
         for heard in lists:
+            before = len(sequences)
             for hypothesis in heard.hypotheses:
-                for tokens, score in self._sequences(hypothesis.words, heard.speaker):
+                for tokens, score, names in self._sequences(hypothesis.words, heard.speaker):
                     sequences.append(tokens)
                     added.append(score)
                     owners.append(total)
+                    named.append(names)
                 total += 1
+            self.count.named += any(named[before:])
         trie = Trie(sequences)
         self.count.add(Count(trie.words, trie.prefixes))
+        scores = self._score(trie) + added
         found = np.full(total, -np.inf)
-        np.logaddexp.at(found, owners, self._score(trie) + added)
+        np.logaddexp.at(found, owners, scores)
+        best = {owners[place]: named[place] for place in np.argsort(scores).tolist()}
         bounds = list(accumulate((len(heard.hypotheses) for heard in lists), initial=0))
         return [
-            Scores(heard, _parts(heard.hypotheses, -found[begin:end]))
+            Scores(heard, _parts(heard.hypotheses, -found[begin:end]), [best[number] for number in range(begin, end)])
             for heard, begin, end in zip(lists, bounds[:-1], bounds[1:], strict=True)
         ]
 
-    def _sequences(self, words: Sequence[int], user: str) -> Iterator[tuple[list[int], float]]:
-        """The readings of a hypothesis: tokens, and ln P beside theirs."""
+    def _sequences(self, words: Sequence[int], user: str) -> Iterator[tuple[list[int], float, Named]]:
+        """The readings of a hypothesis: tokens, ln P beside theirs, and what classes stand for."""
         table = self.table
         tokens = [token for word in words for token in table.tokens[word]]
-        yield tokens, -sum(table.extra[word] for word in words)
+        yield tokens, -sum(table.extra[word] for word in words), ()
         if self.names is None:
             return
         spoken = [one for word in words for one in table.spoken[word]]
         for reading in self.names.of(user).readings(spoken, self.most)[1:]:
-            yield self._read(words, reading)
+            names = [(span.token, " ".join(spoken[span.start : span.end])) for span in reading.spans]
+            yield *self._read(words, reading), tuple((self._class_of[token], phrase) for token, phrase in names)
 
     def _read(self, words: Sequence[int], reading: Reading) -> tuple[list[int], float]:
         """A hypothesis with classes in place of spans."""

@@ -47,6 +47,29 @@ def marked(normalise: Callable[[str], str]) -> Callable[[str], str]:
     return written
 
 
+class Punctuation:
+    """Counts words that punctuation clings to, which a recogniser does not write."""
+
+    ENDS, NOTABLE = ".,;:!?", 0.02  # share of the words from which it is worth a word
+
+    def __init__(self) -> None:
+        self.words = self.found = 0
+        self.example = ""
+
+    def add(self, word: str, times: int = 1) -> None:
+        self.words += times
+        if len(word) > 1 and word[-1] in self.ENDS and word[-2].isalnum():
+            self.found += times
+            self.example = self.example or word
+
+    def tell(self, name: str, option: str) -> None:
+        """Say so of a corpus, if there are many."""
+        share = self.found / max(self.words, 1)
+        if share >= self.NOTABLE:
+            what = f"{share:.1%} of the words of {name} end in punctuation, such as {self.example!r}"
+            say(f"notice: {what}: {option} asr_en writes English as recognisers do")
+
+
 @dataclass
 class Counted:
     """What is known of a corpus after it was read once.

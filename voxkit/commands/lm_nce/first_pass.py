@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from voxkit.commands.lm_nce.costs import Heard, WordTable
+from voxkit.commands.lm_nce.second_pass import FIRST_PASS
 from voxkit.data.text import NORMALISERS
 from voxkit.decode.alignment import oracle
 from voxkit.decode.folder import HYPOTHESES, LATTICES, WORDS, Decoded, DecodeFolder, shard_files
@@ -25,7 +26,7 @@ class Hearing:
     """A decode folder that is to be rescored.
 
     Raises:
-        UserError: it is none, or has no cuts.
+        UserError: it is none, has no cuts, or was rescored already.
     """
 
     def __init__(self, path: Path, need_lattices: bool) -> None:
@@ -34,6 +35,12 @@ class Hearing:
         self.has_lattices = bool(shard_files(path, LATTICES))
         if not len(self.folder):
             raise UserError(f"{path / HYPOTHESES}: no cuts in it", fix="decode cuts first")
+        self._check_first_pass(next(iter(DecodeFolder.open(path))))
+
+    @cached_property
+    def speakers(self) -> frozenset[str]:
+        """Who speaks in it."""
+        return frozenset(Heard(found, ()).speaker for found in DecodeFolder.open(self.path)) - {""}
 
     @property
     def source(self) -> Path:
@@ -98,6 +105,7 @@ class Hearing:
             UserError: it is damaged, or the lattice is of other words.
         """
         self._check_line(found)
+        self._check_first_pass(found)
         if found.lattice is None:
             return
         text = str(found.supervision.get("text") or "").split()
@@ -133,6 +141,15 @@ class Hearing:
         if wrong:
             what = f"{found.id!r} has {', '.join(wrong)}"
             raise UserError(f"{self.path / HYPOTHESES}: {what}", fix="decode again")
+
+    def _check_first_pass(self, found: Decoded) -> None:
+        """Raise UserError if the costs of a cut have those of a language model in them already."""
+        if FIRST_PASS in (found.supervision.get("custom") or {}):
+            before = read_config(self.path).get("decoded")
+            raise UserError(
+                f"{self.path}: was rescored already, and again would count the language model twice",
+                fix=f"give what decode left{f': {before}' if isinstance(before, str) else ''}",
+            )
 
     def _check_times(self, found: Decoded, number: int, text: str) -> None:
         """Raise UserError unless each word of a listed hypothesis has its times."""

@@ -6,11 +6,12 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-from voxkit.bundle import weights
-from voxkit.commands.lm_nce.command import DataConfig, LmNce
+from voxkit.bundle import locate, weights
+from voxkit.commands.lm_nce.command import DataConfig, LmNce, ModelConfig
+from voxkit.config import from_mapping
 from voxkit.data.sentences import digest_of
 from voxkit.errors import UserError
-from voxkit.rundir import digest
+from voxkit.rundir import digest, read_config
 
 
 def named(corpora: Sequence[str]) -> dict[str, str]:
@@ -23,7 +24,7 @@ def named(corpora: Sequence[str]) -> dict[str, str]:
     wrong = []
     for given in corpora:
         name, equals, file = given.partition("=")
-        if not equals:
+        if not equals or Path(given).exists():  # a path may have one too
             name, file = Path(given).name.partition(".")[0], given
         if not name or not file:
             wrong.append(f"--corpus {given}: not of the form NAME=FILE")
@@ -84,7 +85,27 @@ def identified(data: DataConfig) -> DataConfig:
             wrong.append(f"--init {error.message}")
     if wrong:
         raise UserError("\n".join(wrong), fix="check the paths")
-    return data.model_copy(update={"digests": found})
+    # one order, so that the same texts give the same model
+    return data.model_copy(update={"digests": found, "corpora": dict(sorted(data.corpora.items()))})
+
+
+def adopted(settings: LmNce) -> LmNce:
+    """With the network of `data.init` where the settings say nothing else; its dropout is not taken over.
+
+    What is wrong with that model is told when it is loaded.
+    """
+    if settings.data.init is None:
+        return settings
+    try:
+        theirs = read_config(locate(Path(settings.data.init))).get("config")
+    except UserError:
+        return settings
+    network = theirs.get("model") if isinstance(theirs, dict) else None
+    if not isinstance(network, dict):
+        return settings
+    mine = settings.model.model_dump(exclude_unset=True)
+    values = {key: value for key, value in network.items() if key != "dropout"}
+    return settings.model_copy(update={"model": from_mapping(ModelConfig, {**values, **mine}, settings.data.init)})
 
 
 def require(settings: LmNce, out: Path | None) -> Path:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from voxkit.commands.lm_nce.counting import marked, read_words
+from voxkit.commands.lm_nce.counting import Punctuation, marked, read_words
 from voxkit.data.sentences import digest_of, sentences
 from voxkit.data.text import normaliser
 from voxkit.decode.arpa import UNKNOWN, Arpa, unseen_mass
@@ -31,7 +31,7 @@ class Seen:
     unseen: float
 
     @classmethod
-    def of(cls, texts: Iterable[Sequence[str]], order: int) -> Seen:
+    def of(cls, texts: Iterable[Sequence[str]], order: int, punctuation: Punctuation | None = None) -> Seen:
         """Of sentences; they are counted in memory."""
         counts: Counter[str] = Counter()
 
@@ -41,6 +41,8 @@ class Seen:
                 yield words
 
         model = Arpa.estimate(watched(), order)
+        for word, times in counts.items() if punctuation is not None else ():
+            punctuation.add(word, times)
         return cls(model, unseen_mass(counts))
 
     def over(self, words: Iterable[str]) -> Arpa:
@@ -115,12 +117,11 @@ def _write(request: Request, work: Path, out: Path) -> list[str]:
     normalise = marked(normaliser(request.normaliser))
     listed = None if request.words is None else set(read_words(request.words, normalise))
     dev = [words for path in request.dev for words in sentences(path, normalise)]
-    seen = {
-        name: Seen.of(
-            _known(track(sentences(Path(file), normalise), None, f"{name}", "sentences"), listed), request.order
-        )
-        for name, file in request.corpora.items()
-    }
+    seen = {}
+    for name, file in request.corpora.items():
+        texts, punctuation = track(sentences(Path(file), normalise), None, name, "sentences"), Punctuation()
+        seen[name] = Seen.of(_known(texts, listed), request.order, punctuation)
+        punctuation.tell(name, "--normaliser")
     words = sorted(listed or set().union(*(one.model.words for one in seen.values())))
     models = {name: one.over(words) for name, one in seen.items()}
     lines = [f"{model.perplexity(dev)} {name}" for name, model in models.items()] if dev else []

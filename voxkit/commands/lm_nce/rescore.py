@@ -68,6 +68,10 @@ class Request:
         scorer = open_scorer(self.exp, self.settings.normalised, self.threads)
         table = WordTable(scorer.vocabulary, self.hearing.words, self.settings.unknown_penalty)
         names = None if self.names is None else Names.read(self.names, scorer.vocabulary)
+        if names is not None:
+            spoken = {one for some in table.spoken for one in some}
+            for line in names.told(spoken if self.hearing.has_lattices else None, self.hearing.speakers):
+                say(line)
         return Rescorer(scorer, table, names, self.settings.readings)
 
     def spec(self) -> dict[str, Any]:
@@ -135,6 +139,8 @@ def _conclude(request: Request, work: Path, target: Path, cost: Cost, count: Cou
     lines = report(work, work / HYPOTHESES, request.normaliser, request.decoded, target)
     if not lines:
         say("no references: nothing to score")
+    if request.names is not None:
+        say(f"names: some occur in the hypotheses of {count.named} of {cost.utterances} utterances")
     lines += cost.lines(target)
     if count.words:
         what = f"{count.words - count.prefixes} of {count.words} words of hypotheses"
@@ -221,10 +227,7 @@ class _Work:
         count.utterances += len(lists)
         for scores, costs in scored:
             found, hypotheses = scores.heard.found, scores.heard.hypotheses
-            best = [
-                self._timed(found, number, hypotheses, costs[number], -scores.parts[number, 2])
-                for number in np.argsort(costs, kind="stable").tolist()
-            ]
+            best = [self._timed(scores, number, costs[number]) for number in np.argsort(costs, kind="stable").tolist()]
             lattice = None
             if found.lattice is not None:
                 more = costs - scores.parts[:, 0] - self.settings.weights.graph * scores.parts[:, 1]
@@ -246,18 +249,15 @@ class _Work:
         count.model += clock()
         count.utterances += len(chunk)
         for scores, lattice in zip(scored, expanded, strict=True):
-            found, hypotheses = scores.heard.found, scores.heard.hypotheses
-            best = [
-                self._timed(found, number, hypotheses, one.cost, -scores.parts[number, 2])
-                for number, one in enumerate(hypotheses)
-            ]
-            yield found, best, lattice
+            best = [self._timed(scores, number, one.cost) for number, one in enumerate(scores.heard.hypotheses)]
+            yield scores.heard.found, best, lattice
 
-    def _timed(self, found: Decoded, number: int, hypotheses: Sequence[Any], cost: float, lm: float) -> Timed:
-        one = hypotheses[number]
-        starts, ends = times(found, number, one, self.frame_shift)
+    def _timed(self, scores: Scores, number: int, cost: float) -> Timed:
+        """The hypothesis of a list that has that number, with its new cost."""
+        one, lm = scores.heard.hypotheses[number], -float(scores.parts[number, 2])
+        starts, ends = times(scores.heard.found, number, one, self.frame_shift)
         words = [self.table.words[word] for word in one.words]
-        return Timed(words, starts, ends, one.acoustic, float(cost) - one.acoustic, float(lm))
+        return Timed(words, starts, ends, one.acoustic, float(cost) - one.acoustic, lm, scores.names[number])
 
     def _alone(self, chunk: Sequence[Decoded]) -> None:
         """Rescore some utterances one at a time, only to see how long each takes."""
@@ -350,10 +350,10 @@ def run_tune(request: Request, out: Path) -> None:
             chosen = ", ".join(f"{name} {value:g}" for name, value in weights.items())
             lines = [first.line("WER", request.decoded), grid.errors(best).line("WER", f"{out} ({chosen})")]
             (place.work / SCORES).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-            for edge in grid.at_edge(best):
-                say(f"the best {edge} lies at the edge of the grid: widen it with -s tune.{edge}=[...]")
+            for line in grid.advice(best):
+                say(line)
     print((out / SCORES).read_text(encoding="utf-8"), end="")
-    say(f"settings for voxkit lm-nce rescore --config: {out / SETTINGS}")
+    say(f"rescore with --config {out / SETTINGS}")
 
 
 def _swept(request: Request, signals: Signals) -> tuple[Grid, Errors]:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import gzip
+import io
 import os
+import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import torch
@@ -19,6 +24,7 @@ from voxkit.errors import UserError
 from voxkit.progress import Meter, say
 from voxkit.rundir import writing
 
+STDOUT = Path("-")
 AT_ONCE = 256  # hypotheses
 ROWS = 64  # of scores of the whole vocabulary that are computed together, in memory that is near
 HOPELESS = 20  # times AT_ONCE sentences, of which none ends: no use in going on
@@ -141,42 +147,56 @@ class Sampler:
         return torch.cat(parts)
 
 
-def run(model: Path, request: Request, out: Path, threads: int) -> None:
-    """Write sentences, one a line, into a file that is complete or absent; into a pipe or device as they come.
-
-    Raises:
-        UserError: no such model, or one that ends no sentences; `out` is a folder.
+@contextmanager
+def _written(out: Path) -> Iterator[IO[str]]:
+    """A text to write: a file that is complete or absent, gzipped if its name ends in .gz; stdout for `-`; or a pipe or
+    device, which gets it as it comes.
     """
-    if out.is_dir():
-        raise UserError(f"{out}: a folder", fix=f"name a file: --out {out / 'sentences.txt'}")
+    if out == STDOUT:
+        yield sys.stdout
+        return
     stream = out.exists() and not out.is_file()
-    if out.is_file():
-        say(f"{out}: is written anew")
-    sampler = Sampler(open_scorer(model, threads=threads), request)
-    start, words, count = time.perf_counter(), 0, 0
     temporary = None if stream else out.with_name(f".{out.name}.{os.getpid()}.tmp")
-    total, unit = request.amount
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        with (
-            writing(out),
-            open(temporary or out, "w", encoding="utf-8") as file,
-            Meter(total, "drawing", unit) as meter,
-        ):
-            for text in sampler.sentences():
-                file.write(text + "\n")
-                size = len(text.split())
-                words, count = words + size, count + 1
-                meter.advance(size if unit == "words" else 1)
-            file.flush()
+        with writing(out), open(temporary or out, "wb") as raw:
+            with gzip.GzipFile("", "wb", fileobj=raw, mtime=0) if out.suffix == ".gz" else nullcontext(raw) as packed:
+                text = io.TextIOWrapper(packed, encoding="utf-8")
+                yield text
+                text.detach()  # written out, and `packed` stays open
+            raw.flush()
             if temporary is not None:
-                os.fsync(file.fileno())
+                os.fsync(raw.fileno())
         if temporary is not None:
             os.replace(temporary, out)
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
+
+
+def run(model: Path, request: Request, out: Path, threads: int) -> None:
+    """Write sentences, one a line, into a file, a pipe or stdout (see `_written`), and say how many there are.
+
+    Raises:
+        UserError: no such model, or one that ends no sentences; `out` is a folder.
+    """
+    if out != STDOUT and out.is_dir():
+        raise UserError(f"{out}: a folder", fix=f"name a file: --out {out / 'sentences.txt'}")
+    if out != STDOUT and out.is_file():
+        say(f"{out}: is written anew")
+    sampler = Sampler(open_scorer(model, threads=threads), request)
+    start, words, count = time.perf_counter(), 0, 0
+    total, unit = request.amount
+    with _written(out) as file, Meter(total, "drawing", unit) as meter:
+        for text in sampler.sentences():
+            file.write(text + "\n")
+            size = len(text.split())
+            words, count = words + size, count + 1
+            meter.advance(size if unit == "words" else 1)
     seconds = time.perf_counter() - start
     left_out = f", {sampler.rejected} sentences left out as too long" if sampler.rejected else ""
-    print(f"{words} words, {count} sentences{left_out}, {words / max(seconds, 1e-9):.0f} words per second")
-    print(out)
+    told = f"{words} words, {count} sentences{left_out}, {words / max(seconds, 1e-9):.0f} words per second"
+    if out == STDOUT:
+        say(told)
+    else:
+        print(f"{told}\n{out}")

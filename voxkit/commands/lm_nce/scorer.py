@@ -14,7 +14,7 @@ from voxkit import bundle
 from voxkit.bundle import Bundle
 from voxkit.commands.lm_nce.command import LmNce
 from voxkit.commands.lm_nce.model import LmModel, Lstm, State, Transformer
-from voxkit.commands.lm_nce.vocabulary import FILE, Vocabulary
+from voxkit.commands.lm_nce.vocabulary import BEGIN, END, FILE, Vocabulary
 from voxkit.config import from_mapping
 from voxkit.errors import UserError
 from voxkit.onnx_model import OnnxModel
@@ -157,7 +157,7 @@ def scorer_of(loaded: Bundle, normalised: bool = False, path: Path | None = None
         if not facts_of(loaded.assets).items() <= loaded.model.facts.items():
             raise UserError(f"{where}: {FILE} is that of another model", fix="copy the bundle again")
         scorer = OnnxScorer(loaded.model, config, Vocabulary.load(loaded.assets), normalised)
-        if not bool(scorer.weight.isfinite().all() and scorer.bias.isfinite().all()):
+        if not bool(scorer.weight.isfinite().all() and scorer.bias.isfinite().all() and _says_numbers(scorer)):
             raise UserError(f"{where}: has weights that are no numbers", fix=fix)
         return scorer
     if not isinstance(loaded.model, LmModel):
@@ -165,6 +165,15 @@ def scorer_of(loaded: Bundle, normalised: bool = False, path: Path | None = None
     if not all(bool(weight.isfinite().all()) for weight in loaded.model.parameters()):
         raise UserError(f"{where}: has weights that are no numbers", fix=fix)
     return TorchScorer(loaded.model, normalised)
+
+
+def _says_numbers(scorer: OnnxScorer) -> bool:
+    """Whether a graph makes numbers of the beginning of a sentence and two words."""
+    hidden, state = scorer.advance(torch.tensor([BEGIN]), scorer.start(1))
+    for word in (END, len(scorer.vocabulary) - 1):
+        again, state = scorer.advance(torch.tensor([word]), state)
+        hidden = torch.cat([hidden, again])
+    return bool(hidden.isfinite().all())
 
 
 def open_scorer(path: Path, normalised: bool = False, threads: int = 1) -> TorchScorer | OnnxScorer:

@@ -17,13 +17,15 @@ from voxkit.errors import UserError
 from voxkit.metrics.report import Report, Scored
 from voxkit.metrics.resampling import relative_change
 
-FIRST_PASS, LM_SCORE = "first_pass", "lm_score"
+FIRST_PASS, LM_SCORE, NAMES = "first_pass", "lm_score", "names"
 STALE = ("posterior", "confidence", "utterance_confidence", "nbest")  # said of the first pass's words
 
 
 @dataclass(frozen=True)
 class Timed:
-    """A rescored hypothesis: words, their times [s], costs (`graph` is all but acoustic), ln P by the model."""
+    """A rescored hypothesis: words, their times [s], costs (`graph` is all but acoustic), ln P by the model, and
+    (class, phrase) where words are likeliest a user's name.
+    """
 
     words: Sequence[str]
     starts: Sequence[float]
@@ -31,6 +33,7 @@ class Timed:
     acoustic: float
     graph: float
     lm: float
+    names: Sequence[tuple[str, str]] = ()
 
     def scores(self) -> dict[str, float]:
         """Log probabilities, as decode names them."""
@@ -59,6 +62,8 @@ def rewritten(found: Decoded, best: Sequence[Timed], posteriors: Sequence[float]
         first = best[0]
         old = {key: value for key, value in (supervision.get("custom") or {}).items() if key not in STALE}
         custom = {**old, FIRST_PASS: supervision.get("text") or "", **first.scores()}
+        if first.names:
+            custom[NAMES] = [list(one) for one in first.names]
         if len(best) > 1:
             custom["nbest"] = [one.plain() for one in best]
         if posteriors is not None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -81,9 +81,15 @@ class Names:
 
     Args:
         phrases: weight of each (class token, phrase), by user; those of "" are everyone's.
+
+    Attributes:
+        users: who has phrases, "" left out.
+        phrases: of all users.
     """
 
     def __init__(self, phrases: Mapping[str, Mapping[tuple[int, Phrase], float]]) -> None:
+        self.users = tuple(user for user in phrases if user)
+        self.phrases = tuple(dict.fromkeys(phrase for own in phrases.values() for _, phrase in own))
         everyone = phrases.get("", {})
         self._of: dict[str, Phrases] = {}
         for user, own in phrases.items():
@@ -97,6 +103,23 @@ class Names:
     def of(self, user: str) -> Phrases:
         """What a user may mean; one who is not known has everyone's phrases."""
         return self._of.get(user, self._everyone)
+
+    def told(self, words: Set[str] | None, speakers: Set[str]) -> list[str]:
+        """How many names there are, and which of them are of no use; the first few of these are named.
+
+        Args:
+            words: what a recogniser may say; None if that is not known.
+            speakers: whose voices are recognised.
+        """
+        lines = [f"names: phrases: {len(self.phrases)}, users with phrases of their own: {len(self.users)}"]
+        never = [] if words is None else [" ".join(one) for one in self.phrases if not set(one) <= words]
+        if never:
+            what = "phrases can never be recognised, as the recogniser does not know all their words"
+            lines.append(f"warning: {len(never)} of {len(self.phrases)} {what}: {_first(never)}")
+        if strangers := [user for user in self.users if user not in speakers]:
+            what = "users of names are no speakers of the cuts"
+            lines.append(f"warning: {len(strangers)} of {len(self.users)} {what}: {_first(strangers)}")
+        return lines
 
     @classmethod
     def read(cls, path: Path, vocabulary: Vocabulary) -> Names:
@@ -114,3 +137,7 @@ class Names:
                 raise UserError(f"{name.where}: {error.message}", fix=error.fix) from error
             found[name.user][token, name.phrase] += name.weight
         return cls(found)
+
+
+def _first(items: Sequence[str], most: int = 5) -> str:
+    return ", ".join(items[:most]) + (", ..." if len(items) > most else "")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import os
-import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -63,12 +63,15 @@ class LmTask:
     system = "lm_nce"
     batch_option = "--set batch.words"
 
-    def __init__(self, config: LmNce, folder: Path, kept: Path | None = None) -> None:
+    def __init__(
+        self, config: LmNce, folder: Path, kept: Path | None = None, ours: Callable[[], None] | None = None
+    ) -> None:
         """Read and check the data.
 
         Args:
             folder: an existing folder for the assets.
             kept: where the tokens are kept for a run that goes on; none: in `folder`.
+            ours: raises an error if that is not this run's to write in; other processes may have come first.
 
         Raises:
             UserError, DataError: files that are missing or damaged, weights that cannot be found, a model to start
@@ -76,7 +79,7 @@ class LmTask:
         """
         self.config = config
         self.initial = initial(config)
-        self.corpora = Corpora.make(config, folder, kept)
+        self.corpora = Corpora.make(config, folder, kept, ours)
         self.assets: Mapping[str, Path] = self.corpora.assets
         self.noise = Noise.of(self.corpora.unigram, config.objective.alpha)
         self.weights = {name: weight for name, weight in self.corpora.weights.items() if weight > 0}
@@ -222,13 +225,20 @@ def train(settings: LmNce, out: Path) -> None:
     Raises:
         UserError, DataError, Interrupted: see `voxkit.train.run.train`. Bad data leave nothing behind.
     """
-    main, new = int(os.environ.get("RANK", "0")) == 0, not out.exists()
-    if not new:  # texts are not read for a folder that is refused
-        RunDir.open(out, COMMAND, settings, resumable=resumable()).close()
-    task = partial(LmTask, settings, kept=out / TOKENS)
+    main = int(os.environ.get("RANK", "0")) == 0
+    _require_ours(settings, out)
+    task = partial(LmTask, settings, kept=out / TOKENS, ours=lambda: _require_ours(settings, out))
     try:
         run.train(COMMAND, settings, settings.train, out, lambda folder: task(folder=folder))
     except BaseException:
-        if main and new and not (out / CONFIG).exists():
-            shutil.rmtree(out, ignore_errors=True)
+        if main and not (out / CONFIG).exists():  # tokens stay if they are complete
+            (out / f".{TOKENS.lstrip('.')}.lock").unlink(missing_ok=True)
+            with suppress(OSError):
+                out.rmdir()
         raise
+
+
+def _require_ours(settings: LmNce, out: Path) -> None:
+    """Raise a UserError if a folder is of another run: no texts are read for one that is refused."""
+    if out.is_dir() and any(not name.startswith(".") for name in os.listdir(out)):
+        RunDir.open(out, COMMAND, settings, resumable=resumable()).close()

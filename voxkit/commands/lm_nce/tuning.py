@@ -61,6 +61,15 @@ class Grid:
             if len(axis) > 2 and value in (axis[0], axis[-1]) and value != 0
         ]
 
+    def advice(self, point: int) -> list[str]:
+        """What to say of a best point: the language model is of no use, or better weights may lie beyond the grid."""
+        if self.chosen(point).lm == 0 and len(self.axes[AXES.index("lm")]) > 1:
+            return ["the language model does not help on these cuts: its best weight is 0"]
+        return [
+            f"the best {name} lies at the edge of the grid: widen it with -s tune.{name}=[...]"
+            for name in self.at_edge(point)
+        ]
+
     def table(self) -> str:
         """WER of every point, as TSV."""
         rows = ["\t".join([*AXES, "wer", "errors", "words"])]

@@ -63,10 +63,15 @@ class Problem:
 
 
 class Problems:
-    """Collects everything that is wrong, so that the user sees it all at once and not one item a run."""
+    """Collects everything that is wrong, so that the user sees it all at once and not one item a run.
+
+    Attributes:
+        good: items without problems, where who reads them counts them here and others do not know.
+    """
 
     def __init__(self) -> None:
         self._items: list[Problem] = []
+        self.good = 0
 
     def add(self, kind: str, where: str, id: str, what: str, fix: str) -> None:
         self._items.append(Problem(kind, where, id, what, fix))

@@ -160,6 +160,12 @@ def test_what_an_interrupted_run_left_is_no_obstacle_to_other_settings(recording
         (("an4",), "no --out given"),
         (("an4", "--hours", "3", "--out", "x"), "an4 is recorded and has no --hours"),
         (("mini", "--source", "x", "--out", "x"), "mini is spoken on the spot"),
+        (
+            ("spoken", "--hours", "0.01", "--out", "x"),
+            "fix: write --set train_hours=0.01, and dev_hours and test_hours",
+        ),
+        (("spoken", "--max-bad", "0.1", "--out", "x"), "spoken is spoken on the spot and has no --max-bad"),
+        (("spoken", "--text", "train=nowhere", "--out", "x"), "nowhere: cannot be read: No such file or directory"),
         (("mini", "--set", "vocabulry=500", "--out", "x"), "did you mean 'vocabulary'"),
         (("esc10", "--out", "x"), "get it from https://github.com/karolpiczak/ESC-50"),
         (("esc10", "--out", "x"), "what is read: the repository (meta/, audio/)"),
@@ -292,3 +298,26 @@ def test_espeak(tmp_path: Path) -> None:
     printed = voxkit("espeak", *settings, "--print-config").stdout
     (tmp_path / "espeak.yaml").write_text(printed)
     assert voxkit("espeak", "--config", tmp_path / "espeak.yaml", "--print-config").stdout == printed
+
+
+def test_spoken_of_a_folder(tmp_path: Path) -> None:
+    pytest.importorskip("espeakng_loader", reason="espeak-ng is not installed")
+    books = tmp_path / "books"
+    (books / "sub").mkdir(parents=True)
+    (books / "a.txt").write_text("The taxi left.\nI paid $20\n")
+    (books / "README.md").write_text("Nothing to speak.\n")
+    (tmp_path / "dev").write_text("Where is the bus?\n")
+    (tmp_path / "test").write_text("1\n")
+    texts = [part for name in ("dev", "test") for part in ("--text", f"{name}={tmp_path / name}")]
+    given = ("spoken", "--out", tmp_path / "out", "--text", f"train={books}", *texts, "--set", "train_hours=0.002")
+    refused = voxkit(*given)
+    assert refused.returncode == 2
+    assert f"{tmp_path / 'test'}:1 (not of letters: 1)" in refused.stderr
+    assert not (tmp_path / "out.partial").exists()  # what is mended is no obstacle
+    (tmp_path / "test").write_text("Here it is.\n")
+    done = voxkit(*given)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count(f"notice: {books}: 1 file; passed over: README.md, sub") == 1
+    rows = (tmp_path / "out" / "left_out.tsv").read_text().splitlines()[1:]
+    assert rows == [f"train\t{books / 'a.txt'}:2\tnot of letters: 20\tI paid $20"]
+    assert (tmp_path / "out" / "text_train.txt").read_text() == "THE TAXI LEFT\n"

@@ -173,6 +173,17 @@ def test_a_folder_is_refused_before_anything_is_drawn(tmp_path: Path) -> None:
         run(tmp_path / "absent", Request(sentences=9), tmp_path, 1)
 
 
+def test_a_place_that_cannot_be_and_a_link_that_stays(tmp_path: Path) -> None:
+    exp = save(model(), tmp_path / "exp")
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(UserError, match="file: not a folder to write in"):
+        run(exp, Request(sentences=2), tmp_path / "file" / "x.txt", 1)
+    (tmp_path / "link.txt").symlink_to("target.txt")
+    run(exp, Request(sentences=2), tmp_path / "link.txt", 1)
+    assert (tmp_path / "link.txt").is_symlink()
+    assert len((tmp_path / "target.txt").read_text().splitlines()) == 2
+
+
 def test_seeds_that_torch_cannot_take(tmp_path: Path) -> None:
     told = ["sample", str(tmp_path), "--out", str(tmp_path / "x.txt"), "--words", "5", "--seed", str(2**63)]
     result = CliRunner().invoke(app, told)

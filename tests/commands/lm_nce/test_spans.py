@@ -34,6 +34,17 @@ def test_phrases_share_their_class_by_weight(tmp_path: Path) -> None:
     ]
 
 
+def test_the_phrases_of_all_are_not_copied_for_each_user() -> None:
+    everyone = {(3, (f"name{n}",)): 1.0 for n in range(20_000)}
+    users = {f"user{n}": {(3, ("own",)): 2.0, (3, ("name1",)): 1.0} for n in range(2000)}
+    table = Names({"": everyone, **users})  # 40 million entries, were they copied
+    total = 20_003
+    assert table.of("user7").spans(["own", "name1", "name2"]) == [
+        Span(0, 1, 3, math.log(2 / total)), Span(1, 2, 3, math.log(2 / total)), Span(2, 3, 3, math.log(1 / total)),
+    ]  # fmt: skip
+    assert table.of("nobody").spans(["own", "name1"]) == [Span(1, 2, 3, math.log(1 / 20_000))]
+
+
 def test_every_choice_of_phrases_that_do_not_overlap_is_a_reading() -> None:
     phrases = Phrases({(3, ("a",)): 1.0, (3, ("a", "b")): 1.0, (3, ("b",)): 2.0})
     found = phrases.readings(["a", "b", "c", "a"], 100)
@@ -96,6 +107,8 @@ def test_bad_tables_are_told(tmp_path: Path) -> None:
         names(tmp_path / "n.tsv", "contact\tbob\t1e100\ncontact\tcat\t1e300\n")
     with pytest.raises(UserError, match=r"n\.tsv:1: the model knows no class 'street'"):
         names(tmp_path / "n.tsv", "street\tbroadway\n")
+    with pytest.raises(UserError, match=r"n\.tsv:1: .*'street'(.|\n)*n\.tsv:3: .*'song'"):
+        names(tmp_path / "n.tsv", "street\tbroadway\ncontact\tbob\nsong\tone\nstreet\twall street\n")
     with pytest.raises(UserError, match="has no names"):
         names(tmp_path / "n.tsv", "# nothing\n")
     (tmp_path / "n.tsv").write_bytes(b"contact\tbj\xf6rn\n")

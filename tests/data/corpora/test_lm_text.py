@@ -117,6 +117,8 @@ def test_bad_dialogues_are_told(tmp_path: Path) -> None:
     with pytest.raises(DataError):
         lm_text.write(parts, tmp_path / "out", problems)
     (tmp_path / "out").mkdir()
+    with pytest.raises(DataError, match="5 of 6 items"):  # dialogues, and not their lines
+        lm_text.write(parts, tmp_path / "out", problems, max_bad=0.8)
     lm_text.write(parts, tmp_path / "out", problems, max_bad=0.9)
     assert (tmp_path / "out" / "rejected.jsonl").exists()
 

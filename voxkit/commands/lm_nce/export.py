@@ -7,7 +7,7 @@ from pathlib import Path
 
 from voxkit import bundle
 from voxkit.commands.lm_nce.model import LmModel, graph
-from voxkit.commands.lm_nce.scorer import facts_of
+from voxkit.commands.lm_nce.scorer import facts_of, scorer_of
 from voxkit.decode import onnx_bundle
 from voxkit.errors import UserError
 from voxkit.nn import onnx_graph
@@ -26,6 +26,7 @@ def run(model: Path, out: Path) -> None:
     if not isinstance(loaded.model, LmModel):
         what = "an ONNX graph already" if loaded.system == "lm_nce" else f"a model of {loaded.system}"
         raise UserError(f"{model}: {what}", fix="give a folder of lm-nce train")
+    scorer_of(loaded, path=model)  # weights that are no numbers are told
     weights = digest(bundle.weights(loaded.path))
     with output(out, "lm-nce export", {"model": weights}, resumable=False) as place:
         if not place.done:

@@ -41,8 +41,9 @@ class Seen:
                 yield words
 
         model = Arpa.estimate(watched(), order)
-        for word, times in counts.items() if punctuation is not None else ():
-            punctuation.add(word, times)
+        if punctuation is not None:
+            for word, times in counts.items():
+                punctuation.add(word, times)
         return cls(model, unseen_mass(counts))
 
     def over(self, words: Iterable[str]) -> Arpa:

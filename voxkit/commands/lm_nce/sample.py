@@ -156,9 +156,15 @@ def _written(out: Path) -> Iterator[IO[str]]:
         yield sys.stdout
         return
     stream = out.exists() and not out.is_file()
-    temporary = None if stream else out.with_name(f".{out.name}.{os.getpid()}.tmp")
+    out = out if stream else Path(os.path.realpath(out))  # a link stays one
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"{out.parent}: cannot create the folder: {error.strerror}", fix="name another --out"
+        ) from error
+    temporary = None if stream else out.with_name(f".{out.name}.{os.getpid()}.tmp")
+    try:
         with writing(out), open(temporary or out, "wb") as raw:
             with gzip.GzipFile("", "wb", fileobj=raw, mtime=0) if out.suffix == ".gz" else nullcontext(raw) as packed:
                 text = io.TextIOWrapper(packed, encoding="utf-8")

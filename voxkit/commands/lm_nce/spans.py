@@ -38,27 +38,42 @@ class Reading:
 
 
 class Phrases:
-    """What one user may mean: ln P_user(phrase | class) of each phrase in each of its classes, by weight."""
+    """What one user may mean: ln P_user(phrase | class) of each phrase in each of its classes, by weight.
 
-    def __init__(self, weights: Mapping[tuple[int, Phrase], float]) -> None:
-        totals: defaultdict[int, float] = defaultdict(float)
-        for (token, _), weight in weights.items():
-            totals[token] += weight
-        self._classes: defaultdict[Phrase, list[tuple[int, float]]] = defaultdict(list)
-        for (token, phrase), weight in weights.items():
-            self._classes[phrase].append((token, math.log(weight / totals[token])))
+    Args:
+        weights: of the user's own phrases.
+        shared: phrases that others may mean too, whose weights are added.
+    """
+
+    def __init__(self, weights: Mapping[tuple[int, Phrase], float], shared: Phrases | None = None) -> None:
+        self._totals: defaultdict[int, float] = defaultdict(float)
+        self._weights: defaultdict[Phrase, dict[int, float]] = defaultdict(dict)
         self._lengths: defaultdict[str, set[int]] = defaultdict(set)
-        for phrase in self._classes:
+        self._parts: tuple[Phrases, ...] = (self,) if shared is None else (self, *shared._parts)
+        for (token, phrase), weight in weights.items():
+            self._totals[token] += weight
+            self._weights[phrase][token] = weight
             self._lengths[phrase[0]].add(len(phrase))
+
+    def scores(self, phrase: Phrase) -> list[tuple[int, float]]:
+        """ln P_user(phrase | class) of each of its classes, by the class's token."""
+        found: defaultdict[int, float] = defaultdict(float)
+        for part in self._parts:
+            for token, weight in part._weights.get(phrase, {}).items():
+                found[token] += weight
+        return [
+            (token, math.log(weight / sum(part._totals.get(token, 0.0) for part in self._parts)))
+            for token, weight in sorted(found.items())
+        ]
 
     def spans(self, words: Sequence[str]) -> list[Span]:
         """Where phrases are, overlapping ones too."""
         return [
             Span(start, start + length, token, score)
             for start, word in enumerate(words)
-            for length in sorted(self._lengths.get(word, ()))
+            for length in sorted(set().union(*(part._lengths.get(word, ()) for part in self._parts)))
             if start + length <= len(words)
-            for token, score in self._classes.get(tuple(words[start : start + length]), ())
+            for token, score in self.scores(tuple(words[start : start + length]))
         ]
 
     def readings(self, words: Sequence[str], most: int) -> list[Reading]:
@@ -90,15 +105,8 @@ class Names:
     def __init__(self, phrases: Mapping[str, Mapping[tuple[int, Phrase], float]]) -> None:
         self.users = tuple(user for user in phrases if user)
         self.phrases = tuple(dict.fromkeys(phrase for own in phrases.values() for _, phrase in own))
-        everyone = phrases.get("", {})
-        self._of: dict[str, Phrases] = {}
-        for user, own in phrases.items():
-            both: defaultdict[tuple[int, Phrase], float] = defaultdict(float, everyone)
-            if user:
-                for phrase, weight in own.items():
-                    both[phrase] += weight
-            self._of[user] = Phrases(both)
-        self._everyone = self._of.get("", Phrases({}))
+        self._everyone = Phrases(phrases.get("", {}))
+        self._of = {user: Phrases(own, self._everyone) for user, own in phrases.items() if user}
 
     def of(self, user: str) -> Phrases:
         """What a user may mean; one who is not known has everyone's phrases."""
@@ -126,16 +134,20 @@ class Names:
         """Read a table of names (see `name_table`).
 
         Raises:
-            UserError: a file that cannot be read, or a class that the model does not know.
+            UserError: a file that cannot be read, or classes that the model does not know.
             DataError: lines that are not such rows.
         """
         found: defaultdict[str, defaultdict[tuple[int, Phrase], float]] = defaultdict(lambda: defaultdict(float))
+        unknown: dict[str, str] = {}
+        fix = ""
         for name in read_names(path, normaliser(vocabulary.normaliser)):
             try:
-                token = vocabulary.class_id(name.label)
+                found[name.user][vocabulary.class_id(name.label), name.phrase] += name.weight
             except UserError as error:
-                raise UserError(f"{name.where}: {error.message}", fix=error.fix) from error
-            found[name.user][token, name.phrase] += name.weight
+                unknown.setdefault(name.label, f"{name.where}: {error.message}")
+                fix = error.fix
+        if unknown:
+            raise UserError("\n".join(unknown.values()), fix=fix)
         return cls(found)
 
 

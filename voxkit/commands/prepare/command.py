@@ -71,7 +71,10 @@ def prepare(
     --out gets train.txt, dev.txt and test.txt with a sentence or an utterance a line, and more where the corpus has it.
 
     `spoken` speaks sentences of your own text with the voices of `mini`: --text train=FILE, dev=FILE and test=FILE;
-    the lexicon also has the words of --text lexicon=FILE (prepare spoken --print-config shows its settings).
+    the lexicon also has the words of --text lexicon=FILE (prepare spoken --print-config shows its settings). FILE has a
+    sentence a line, or is a folder of such files or a manifest. Sentences with digits or signs (write numbers out), and
+    those that are too long or in an earlier part's text too, are left out: left_out.tsv has their places and reasons.
+    Of train, sentences of a short text are spoken again in other voices until its hours are full (--set train_hours=1).
 
     [bold]Examples[/bold]
 
@@ -102,8 +105,10 @@ def prepare(
     if corpus != "spoken":
         _refuse(f"only spoken takes text; {corpus} has no", {"--text": text})
     if corpus == "spoken":
-        refused = {"--source": source, "--max-bad": max_bad or None, "--hours": hours}
-        _refuse("spoken is spoken on the spot and has no", refused)
+        _refuse("spoken is spoken on the spot and has no", {"--source": source, "--max-bad": max_bad or None})
+        if hours is not None:
+            fix = f"write --set train_hours={hours:g}, and dev_hours and test_hours in the same way"
+            raise UserError("spoken has no --hours: each of its parts has hours of its own", fix=fix)
         _spoken(out, num_jobs, print_config, settings, text)
     elif corpus == "mini":
         _refuse("mini is spoken on the spot and has no", {"--source": source, "--max-bad": max_bad or None})
@@ -156,10 +161,10 @@ def _spoken(
         print(to_yaml(config), end="")
         return
     from voxkit.data.corpora import spoken
-    from voxkit.rundir import digest
+    from voxkit.data.sentences import digest_of
 
     paths = sorted({path for of_part in config.texts.values() for path in of_part})
-    spec = {**to_dict(config), "digests": {path: digest(Path(path)) for path in paths}}
+    spec = {**to_dict(config), "digests": {path: digest_of(Path(path)) for path in paths}}
     _speak("spoken", out, jobs, spec, partial(spoken.prepare, config))
 
 

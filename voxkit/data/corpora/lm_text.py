@@ -106,6 +106,7 @@ def records(path: Path, id: str, turns: str, text: str, problems: Problems) -> l
         )
         if whole and isinstance(line.data.get(id), str):
             found.append(line.data)
+            problems.good += 1
         else:
             problems.add("bad dialogue", line.where, line.where, "no id, or not all of its turns have texts", form)
     return sorted(found, key=lambda dialogue: str(dialogue[id]))
@@ -139,7 +140,7 @@ def write(texts: Texts, folder: Path, problems: Problems, max_bad: float = 0.0) 
         UserError: there is no text.
     """
     good = sum(map(len, texts.values()))
-    problems.settle(good + len(problems.bad_ids), max_bad, folder / REJECTED)
+    problems.settle((problems.good or good) + len(problems.bad_ids), max_bad, folder / REJECTED)
     if not good:
         raise UserError("the corpus has no text", fix="check its folder")
     for part, lines in texts.items():

@@ -176,7 +176,7 @@ def test_a_folder_is_refused_before_anything_is_drawn(tmp_path: Path) -> None:
 def test_a_place_that_cannot_be_and_a_link_that_stays(tmp_path: Path) -> None:
     exp = save(model(), tmp_path / "exp")
     (tmp_path / "file").write_text("x")
-    with pytest.raises(UserError, match="file: not a folder to write in"):
+    with pytest.raises(UserError, match="file: cannot create the folder"):
         run(exp, Request(sentences=2), tmp_path / "file" / "x.txt", 1)
     (tmp_path / "link.txt").symlink_to("target.txt")
     run(exp, Request(sentences=2), tmp_path / "link.txt", 1)

@@ -69,6 +69,11 @@ def test_the_phones_of_another_folder_can_be_kept(tmp_path: Path, lexicon: Path,
         make(settings(), made, tmp_path / "other")
     assert "oy not in" in str(caught.value)
     assert not (tmp_path / "other").exists()
+    few.write_text("go g ow\nto t oy\nto t uw\none w aa n\ntwo t uw\nwon w ah n\n")
+    make(settings(max_oov=1), made, tmp_path / "other", max_bad=0.4)
+    lang = Lang.load(tmp_path / "other")
+    assert lang.words == ["<eps>", "go", "to", "two", "won", "#0"]  # of "to" a pronunciation is left
+    assert len((tmp_path / "other" / "rejected_phones.jsonl").read_text().splitlines()) == 2
     with pytest.raises(UserError, match="learnt anew"):
         make(settings(units="char"), Inputs(text=text, tokens=made.tokens), tmp_path / "chars")
 

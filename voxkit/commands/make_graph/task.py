@@ -80,7 +80,9 @@ def _make(config: MakeGraph, inputs: Inputs, work: Path, out: Path, max_bad: flo
             max_bad=max_bad,
             rejected=work / "rejected.jsonl",
         )
-        phones = _kept(inputs.tokens, inputs.lexicon, lexicon) if inputs.tokens else lexicon.phones
+        phones = lexicon.phones
+        if inputs.tokens:
+            phones = _kept(inputs.tokens, inputs.lexicon, lexicon, max_bad, work / "rejected_phones.jsonl")
         lang = _lang(work, config, phones, sorted(lexicon.entries))
         lang.save(lexicon)
     else:
@@ -126,22 +128,28 @@ def _over_lexicon(lm: Arpa, lexicon: Lexicon, counts: Counter[str], unseen: str)
     return lm.restricted(words, unseen=sorted(silent))
 
 
-def _kept(table: Path, path: Path, lexicon: Lexicon) -> list[str]:
-    """The phones of another lang folder's table.
+def _kept(table: Path, path: Path, lexicon: Lexicon, max_bad: float, rejected: Path) -> list[str]:
+    """The phones of another lang folder's table; pronunciations that need others go out of the lexicon.
 
     Raises:
         UserError: no such table, or one of other units.
-        DataError: words of the lexicon that need other phones.
+        DataError: more than the share `max_bad` of the pronunciations need other phones.
     """
     other = Lang.load(table.parent)
     if other.units != "phone":
         raise UserError(f"{table}: its tokens are {other.units} units, not phones", fix="name a lang folder of phones")
-    problems = Problems()
+    problems, strange = Problems(), []
     for word, phones, _ in lexicon:
-        if strange := sorted(set(phones) - set(other.tokens)):
-            what = f"{', '.join(strange)} not in {table}"
+        if unknown := sorted(set(phones) - set(other.tokens)):
+            what = f"{', '.join(unknown)} not in {table}"
             problems.add("other phones", str(path), f"{word}:{' '.join(phones)}", what, "mend it or leave it out")
-    problems.settle(sum(1 for _ in lexicon))
+            strange.append((word, phones))
+    if problems.settle(sum(1 for _ in lexicon), max_bad, rejected):
+        say(f"notice: {len(strange)} pronunciations with other phones are left out: see {rejected.name}")
+    for word, phones in strange:
+        del lexicon.entries[word][phones]
+        if not lexicon.entries[word]:
+            del lexicon.entries[word]
     return other.tokens[1:]
 
 

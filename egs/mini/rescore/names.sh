@@ -12,7 +12,8 @@ texts=$data/names spoken=$data/names_spoken home=$exp/names first=$exp/names/fir
 size=(--set train_hours=0.02 --set dev_hours=1 --set test_hours=1 --set "snr=[-5,20]" --set clean=0.1)
 language=(--config "$root/conf/lm_nce/commands.yaml")
 decode=(--config "$exp/first/tuned/decode.yaml")
-grid=(--set "tune.graph=[0,0.25,0.5,0.75,1,1.25,1.5,2]" --set "tune.penalty=[-2,-1.5,-1,-0.5,0,0.5]")
+grid=(--set "tune.graph=[0,0.25,0.5,0.75,1,1.25,1.5,2]" --set "tune.lm=[0,0.25,0.5,0.75,1,1.5,2,2.5]"
+    --set "tune.penalty=[-4,-3,-2,-1.5,-1,-0.5,0,0.5]")
 if [ $smoke = yes ]; then
     size=(--set train_hours=0.01 --set dev_hours=0.01 --set test_hours=0.01 --set clean=1 --set "dialects=[en-us]")
     decode=(--set search.blank_penalty=5) # words, right or wrong, from next to nothing

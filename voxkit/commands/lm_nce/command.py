@@ -382,7 +382,8 @@ def score(
     With --arpa, perplexities of the words that both models know: of the n-gram model, of MODEL, and of the linear
     mixture. Its weight is found on the same text, which flatters the mixture a little: give --weight for a fair test.
 
-    With --out, also score.json, by_sentence.tsv, and ln_z.png: how ln Z is distributed, and what it is by place.
+    With --out, also score.json, by_sentence.tsv (ln_p is normalised, score is as it is), and ln_z.png: how ln Z is
+    distributed, and what it is by place.
 
     [bold]Examples[/bold]
 

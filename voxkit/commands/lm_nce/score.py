@@ -29,7 +29,7 @@ from voxkit.progress import Meter
 from voxkit.rundir import digest, output, write_atomic
 
 SCORES, SCORE, ROWS, PICTURE = "scores.txt", "score.json", "by_sentence.tsv", "ln_z.png"
-HEAD = "text\tsentence\twords\tunknown\tln_p\tscore\tmean_ln_z\tis\n"
+HEAD = "file\tsentence\twords\tunknown\tln_p\tscore\tmean_ln_z\ttext\n"
 TIMED = 4000  # words that are read to measure the speed, about
 REPEATS = 3  # of what is timed; the best counts
 PLACES = 30  # in a sentence, that the picture has

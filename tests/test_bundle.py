@@ -167,6 +167,22 @@ def content(folder: Path) -> dict[str, bytes]:
     return {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
 
 
+@pytest.mark.parametrize("mask", [0o022, 0o027, 0o002])
+def test_all_files_have_the_modes_that_the_umask_gives(tmp_path: Path, mask: int) -> None:
+    before = os.umask(mask)
+    try:
+        save(inner(tmp_path / "inner", 1, one="1"), 1)
+        bundle.weights(tmp_path / "inner").chmod(0o600)  # as older versions made it
+        model = save(tmp_path / "b", 2, assets={"inner": tmp_path / "inner"})
+        scheme, names = Quantization(bits=4), parameters(model)
+        bundle.save(tmp_path / "q", "train_am", Toy(), model.state_dict(), None, scheme, names)
+    finally:
+        os.umask(before)
+    files = [file for name in ("b", "q") for file in (tmp_path / name).rglob("*") if file.is_file()]
+    assert len([file for file in files if file.name == "model.safetensors"]) == 3
+    assert {file.stat().st_mode & 0o777 for file in files} == {0o666 & ~mask}
+
+
 def test_an_asset_may_be_a_folder(tmp_path: Path) -> None:
     given = inner(tmp_path / "given", 1, one="1", two="2")
     (tmp_path / "tokens.txt").write_text("a\n")
@@ -222,20 +238,15 @@ def test_a_kill_while_a_folder_is_copied_leaves_the_older_bundle(
 ) -> None:
     first, second = inner(tmp_path / "first", 1, one="1", two="1"), inner(tmp_path / "second", 2, one="2", two="2")
     model = save(tmp_path / "b", seed=3, assets={"inner": first})
-    before, calls, copy = content(tmp_path / "b"), iter(range(100)), shutil.copy2
-
-    tree = shutil.copytree
+    before, calls, copy = content(tmp_path / "b"), iter(range(100)), shutil.copyfile
 
     def dying(*arguments: Any, **options: Any) -> object:
         if next(calls) == files:
             raise Killed
         return copy(*arguments, **options)
 
-    def dying_tree(source: Path, target: Path, *inside: Any, **options: Any) -> object:  # it calls itself
-        return tree(source, target, *inside, **(options or ({} if inside else {"copy_function": dying})))
-
     with monkeypatch.context() as patch:
-        patch.setattr(bundle.shutil, "copytree", dying_tree)
+        patch.setattr(bundle.shutil, "copyfile", dying)
         with pytest.raises(Killed):
             save(tmp_path / "b", seed=4, assets={"inner": second})
     assert content(tmp_path / "b") == before

@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 import os
 import shutil
+import stat
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -76,8 +77,6 @@ def save(
         OSError: it cannot be written, as on a full disk.
         UserError: the weights cannot be quantized (see `voxkit.packed`).
     """
-    from safetensors.torch import save_file
-
     head = _head(system, config)
     if quantization is None:
         same = _same(state)
@@ -94,7 +93,25 @@ def save(
         head["quantization"] = to_dict(quantization)
         head["layout"] = {"digest": layout.digest, "exact": list(exact)}
     with _replacing(path, head, assets or {}) as folder:
-        save_file(weights, folder / WEIGHTS)
+        write_tensors(folder / WEIGHTS, weights)
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    """Write a file of safetensors that may be read by whom the umask lets; the library's own is its owner's only.
+
+    Args:
+        tensors: contiguous, on the CPU, no two of the same memory.
+
+    Raises:
+        OSError, SafetensorError: it cannot be written.
+    """
+    from safetensors.torch import save_file
+
+    path.touch()  # which modes a file gets is the system's to say: the umask, or what its folder hands down
+    mode = stat.S_IMODE(path.stat().st_mode)
+    save_file(dict(tensors), path)
+    if stat.S_IMODE(path.stat().st_mode) != mode:
+        path.chmod(mode)
 
 
 def _same(state: Mapping[str, Tensor]) -> dict[str, str]:
@@ -149,7 +166,7 @@ def _replacing(path: Path, head: Mapping[str, Any], assets: Mapping[str, Path]) 
         (temporary / ASSETS).mkdir(parents=True)
         for name, source in assets.items():
             if source.is_dir():  # another bundle
-                shutil.copytree(source, temporary / ASSETS / name)
+                shutil.copytree(source, temporary / ASSETS / name, copy_function=shutil.copyfile)
             else:
                 shutil.copyfile(source, temporary / ASSETS / name)
         yield temporary

@@ -5,6 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from voxkit.nn.counting import Counts, count, count_example, table
 
@@ -88,6 +89,54 @@ def test_layers_add_up_and_what_is_shared_is_counted_once() -> None:
     assert counts.multiply_adds == 56
     assert by_name["again.2"].parameters == 4
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())
+
+
+class _Taken(nn.Module):
+    """Layers whose weights are taken from them: an LSTM's step, and words scored by a table."""
+
+    def __init__(self, tie: bool) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(9, 4)
+        self.lstm = nn.LSTM(4, 3)
+        self.middle = nn.Linear(3, 4, bias=False)
+        self.output = nn.Linear(4, 9)
+        if tie:
+            self.output.weight = self.embedding.weight
+
+    def forward(self, words: Tensor, asked: Tensor) -> Tensor:
+        gates = F.linear(self.embedding(words), self.lstm.weight_ih_l0) + F.linear(
+            torch.zeros(len(words), 3), self.lstm.weight_hh_l0
+        )
+        known = torch.matmul(gates[:, :3], self.middle.weight.t())
+        return (known[asked] * self.output.weight[asked]).sum(1) + self.output.bias[asked]
+
+
+@pytest.mark.parametrize("tie", [True, False])
+def test_products_are_those_of_the_module_that_has_the_weights(tie: bool) -> None:
+    counts = count(_Taken(tie), torch.tensor([1, 2]), torch.tensor([0, 1, 1]))
+    found = {layer.name: layer.multiply_adds for layer in counts.by_layer}
+    assert found == {"embedding": 0, "lstm": 2 * 4 * 3 * (4 + 3), "middle": 2 * 3 * 4, "output": 3 * 4}
+    assert counts.multiply_adds == sum(found.values())
+
+
+def test_attention_gives_each_layer_its_own() -> None:
+    layer = nn.MultiheadAttention(8, 2, batch_first=True)
+    x = torch.zeros(3, 7, 8)
+    found = {one.name: one.multiply_adds for one in count(layer, x, x, x).by_layer}
+    assert found == {"": 3 * 7 * 3 * 8 * 8 + 2 * 3 * 7 * 7 * 8, "out_proj": 3 * 7 * 8 * 8}
+
+
+class _Pooled(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(9, 4)
+
+    def forward(self, words: Tensor, mask: Tensor) -> Tensor:
+        return (self.embedding(words) * mask).sum(1)
+
+
+def test_pooling_is_not_counted() -> None:
+    assert count(_Pooled(), torch.zeros(2, 5, dtype=torch.int64), torch.ones(2, 5, 1)).multiply_adds == 0
 
 
 def test_counts_grow_with_the_batch() -> None:

@@ -30,6 +30,16 @@ def test_round_trip(tmp_path):
     assert read.objects["optimizer"]["param_groups"][0]["betas"] == (0.9, 0.98)
 
 
+@pytest.mark.parametrize("mask", [0o022, 0o027])
+def test_all_files_have_the_modes_that_the_umask_gives(tmp_path, mask):
+    before = os.umask(mask)
+    try:
+        path = checkpoint.save(tmp_path, *some(7))
+    finally:
+        os.umask(before)
+    assert {file.stat().st_mode & 0o777 for file in path.iterdir()} == {0o666 & ~mask}
+
+
 def test_weights_that_share_memory(tmp_path):
     model = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
     model[1].weight = model[0].weight

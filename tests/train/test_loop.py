@@ -2,12 +2,14 @@ import json
 
 import pytest
 import torch
+import yaml
+from matplotlib import colors, image
 from safetensors.torch import load_file
 from toy import Toy, train
 
 from voxkit.errors import UserError
 from voxkit.train import checkpoint
-from voxkit.train.curves import draw, read_metrics
+from voxkit.train.curves import INK, draw, read_metrics
 from voxkit.train.numerics import derive, seed_all
 from voxkit.train.task import Score
 
@@ -37,6 +39,30 @@ def test_the_folder_of_a_run(tmp_path):
     summary = json.loads((run / "summary.json").read_text())
     assert summary["step"] == 15
     assert summary["best_score"] == min(r["score"] for r in records(run, "score"))
+
+
+@pytest.mark.parametrize("length", [{"steps": 3}, {"epochs": 1}])
+def test_a_training_shorter_than_a_window_is_logged_once(tmp_path, length):
+    for _ in range(2):
+        train(tmp_path / "run", train={"log_every": 50, "warmup": 1, **length})
+    lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines if line["kind"] == "train"] == [length.get("steps", 7)]
+
+
+@pytest.mark.parametrize("kind", ["cosine", "constant"])
+def test_the_default_of_the_warmup_gives_way_to_a_short_training(tmp_path, capfd, kind):
+    train(tmp_path / "run", batches=25, train={"epochs": 1, "warmup": 500, "schedule": kind, "average": "none"})
+    told = capfd.readouterr().err
+    assert "the warm-up of 500 steps is shortened to 2, since the training has 25; --set train.warmup=2" in told
+    assert [r["lr"] for r in records(tmp_path / "run", "train")][:3] == pytest.approx([5e-4, 1e-3, 1e-3])
+    assert yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())["train"]["warmup"] == 500
+
+
+def test_a_warmup_that_takes_all_of_an_epoch_is_told_with_one_that_fits(tmp_path, capfd):
+    train(tmp_path / "run", batches=25, train={"epochs": 1, "warmup": 60})
+    told = capfd.readouterr().err
+    assert "the warm-up of 60 steps takes all of the training, since the training has 25; --set train.warmup=2" in told
+    assert [r["lr"] for r in records(tmp_path / "run", "train")][-1] == pytest.approx(1e-3)
 
 
 def test_it_learns(tmp_path):
@@ -144,3 +170,11 @@ def test_a_picture_of_nothing(tmp_path):
     (tmp_path / "metrics.jsonl").touch()
     draw(tmp_path / "metrics.jsonl", tmp_path / "curves.png")
     assert (tmp_path / "curves.png").exists()
+
+
+def test_a_training_of_one_record_is_seen(tmp_path):
+    (tmp_path / "metrics.jsonl").write_text('{"kind": "train", "step": 7, "loss": 6.0, "lr": 0.1, "grad_norm": 1.0}\n')
+    draw(tmp_path / "metrics.jsonl", tmp_path / "curves.png")
+    pixels = image.imread(tmp_path / "curves.png")[:, :, :3]
+    loss = pixels[:, : pixels.shape[1] // 3]
+    assert (abs(loss - colors.to_rgb(INK)).max(-1) < 0.01).sum() > 20

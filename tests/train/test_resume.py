@@ -176,6 +176,23 @@ def test_a_longer_schedule_is_said_to_be_another_one(tmp_path, capfd):
     assert "falls over 8 steps instead of 5" in capfd.readouterr().err
 
 
+def test_a_shortened_warmup_is_resumed(tmp_path, monkeypatch, capfd):
+    settings = {"train": {"steps": 30, "warmup": 500, "save_every": 2}}
+    with monkeypatch.context() as patch:
+        calls = iter(range(100))
+        real = loop.Supervised.__call__
+        patch.setattr(loop.Supervised, "__call__", lambda *given: raise_crash() if next(calls) == 3 else real(*given))
+        with pytest.raises(Crash):
+            train(tmp_path / "run", **settings)
+    train(tmp_path / "run", **settings)
+    train(tmp_path / "whole", **settings)
+    assert same(tmp_path / "whole", tmp_path / "run")
+    assert losses(tmp_path / "whole") == losses(tmp_path / "run")
+    capfd.readouterr()
+    train(tmp_path / "run", train={"steps": 50, "warmup": 500, "save_every": 2})
+    assert "the warm-up is now of 5 steps instead of 3" in capfd.readouterr().err
+
+
 def test_a_changed_config_is_refused(tmp_path):
     train(tmp_path / "run", train={"steps": 5})
     with pytest.raises(UserError, match="made with another config"):

@@ -19,9 +19,10 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
+from voxkit.bundle import write_tensors
 from voxkit.errors import NO_SPACE, UserError, system_errors
 from voxkit.rundir import sync_tree, write_atomic
 
@@ -86,7 +87,7 @@ def save(
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir(parents=True)
         for name, weights in tensors.items():
-            save_file({key: _own(tensor) for key, tensor in weights.items()}, temporary / f"{name}.safetensors")
+            write_tensors(temporary / f"{name}.safetensors", {key: _own(tensor) for key, tensor in weights.items()})
         for name, value in objects.items():
             with open(temporary / f"{name}.pt", "wb") as file:  # given a path, torch hides what went wrong
                 torch.save(value, file)

@@ -46,8 +46,9 @@ def draw(metrics: Path, picture: Path, title: str = "") -> None:
     steps = [record["step"] for record in train]
     losses = [record["loss"] for record in train]
     smooth = _smooth(losses)
-    panels[0].plot(steps, losses, color=SOFT, linewidth=1)
-    panels[0].plot(steps, smooth, color=INK, linewidth=1.6)
+    mark = "o" if len(steps) == 1 else ""  # of a line, one point would leave nothing to see
+    panels[0].plot(steps, losses, color=SOFT, linewidth=1, marker=mark)
+    panels[0].plot(steps, smooth, color=INK, linewidth=1.6, marker=mark)
     panels[0].set_title("training loss" + (f", last {smooth[-1]:.3g}" if smooth else ""))
     for record in kinds.get("nonfinite", []):
         panels[0].axvline(record["step"], color=ACCENT, linewidth=0.8, alpha=0.6)
@@ -63,11 +64,11 @@ def draw(metrics: Path, picture: Path, title: str = "") -> None:
         panels[1].plot(best["step"], best["score"], "o", color=ACCENT)
         panels[1].set_title(f"{best['name']}, best {best['score']:.4g} at step {best['step']}")
 
-    panels[2].plot(steps, [record["lr"] for record in train], color=INK)
+    panels[2].plot(steps, [record["lr"] for record in train], color=INK, marker=mark)
     panels[2].set_ylim(bottom=0)
     panels[2].set_title("learning rate and gradient norm")
     norms = panels[2].twinx()
-    norms.plot(steps, [record["grad_norm"] for record in train], color=ACCENT, linewidth=0.8, alpha=0.5)
+    norms.plot(steps, [record["grad_norm"] for record in train], color=ACCENT, linewidth=0.8, alpha=0.5, marker=mark)
     norms.set_ylim(bottom=0)
     norms.spines["top"].set_visible(False)
     norms.tick_params(axis="y", colors=ACCENT)

@@ -24,7 +24,7 @@ from voxkit.train.interrupt import Signals, listening
 from voxkit.train.logbook import NONFINITE, Logbook
 from voxkit.train.numerics import seed_all, settled, to_device
 from voxkit.train.rehearse import rehearse
-from voxkit.train.settings import TrainConfig
+from voxkit.train.settings import TrainConfig, tenth
 from voxkit.train.step import Step, StepFactory, Supervised
 from voxkit.train.strategies.ddp import DDP, Strategy
 from voxkit.train.task import Task
@@ -249,8 +249,13 @@ def _announce(state: State, model: nn.Module, config: TrainConfig, world: World,
         f"training {size / 1e6:.2f} M parameters for {horizon} steps of {group} batch(es) on {world.size} x "
         f"{world.device.type}" + (f", going on from step {state.step}" if state.step else "")
     )
-    if config.warmup >= horizon:
-        say(f"note: the warm-up of {config.warmup} steps takes all of the training")
+    warmup = config.warmup_steps(horizon)
+    if config.warmup >= horizon and not state.step:
+        taken = "takes all of the training" if warmup == horizon else f"is shortened to {warmup}"
+        say(
+            f"note: the warm-up of {config.warmup} steps {taken}, since the training has {horizon}; "
+            f"--set train.warmup={tenth(horizon)} sets one that fits"
+        )
     if state.step and state.group != group:
         say(f"note: a step now takes {group} batches, before the stop it took {state.group}")
     if state.step and state.horizon != horizon and config.schedule in ("cosine", "linear"):
@@ -258,6 +263,8 @@ def _announce(state: State, model: nn.Module, config: TrainConfig, world: World,
             f"note: the learning rate now falls over {horizon} steps instead of {state.horizon}; "
             "the result is not that of one run of this length"
         )
+    if state.step and (before := config.warmup_steps(state.horizon)) != warmup:
+        say(f"note: the warm-up is now of {warmup} steps instead of {before}")
 
 
 def _conclude(task: Task, config: TrainConfig, run: RunDir, folder: Path, world: World) -> None:

@@ -10,7 +10,7 @@ from voxkit.train.settings import TrainConfig
 def factor(config: TrainConfig, step: int, horizon: int) -> float:
     """The learning rate of step `step` (from 0) of `horizon`, as a share of the highest one.
 
-    Rises linearly over the first `warmup` steps, then
+    Rises linearly over the first `TrainConfig.warmup_steps`, then
     - cosine: half a cosine from 1 to `final_lr` at `horizon` (Loshchilov & Hutter 2017),
     - linear: a line from 1 to `final_lr` at `horizon`,
     - inverse_sqrt: sqrt(warmup / step) (Vaswani et al. 2017), whatever the horizon,
@@ -20,7 +20,7 @@ def factor(config: TrainConfig, step: int, horizon: int) -> float:
     >>> [factor(TrainConfig(warmup=2, steps=10, schedule="linear"), step, 10) for step in (0, 1, 2, 6)]
     [0.5, 1.0, 1.0, 0.5]
     """
-    warmup = min(config.warmup, horizon)
+    warmup = config.warmup_steps(horizon)
     if step < warmup:
         return (step + 1) / warmup
     if config.schedule == "constant":

@@ -10,7 +10,10 @@ from voxkit.config import Config
 
 
 class TrainConfig(Config):
-    """Settings of `voxkit.train.loop.fit`. A step is one update of the weights; it may see several batches."""
+    """Settings of `voxkit.train.loop.fit`. A step is one update of the weights; it may see several batches.
+
+    A `warmup` that is the default gives way to a short training (see `warmup_steps`); any other value must fit it.
+    """
 
     steps: int | None = Field(None, ge=1, description="length of training [steps]; none: `epochs` decides")
     epochs: int = Field(20, ge=1, description="length of training where `steps` is none [passes over the data]")
@@ -62,9 +65,32 @@ class TrainConfig(Config):
 
     @model_validator(mode="after")
     def _warmup_fits(self) -> Self:
-        if self.steps is not None and self.warmup >= self.steps and self.schedule in ("cosine", "linear"):
-            raise ValueError(f"warmup ({self.warmup}) leaves nothing of the {self.steps} steps to decay over")
+        falls = self.schedule in ("cosine", "linear")
+        if self.steps is not None and falls and self.warmup_steps(self.steps) >= self.steps:
+            raise ValueError(
+                f"warmup ({self.warmup}) leaves nothing of the {self.steps} steps to decay over: "
+                f"--set train.warmup={tenth(self.steps)} fits"
+            )
         return self
+
+    def warmup_steps(self, horizon: int) -> int:
+        """How many of `horizon` steps the learning rate rises.
+
+        A default that would take them all becomes a tenth of them. Whether it is the default is told by the value, so
+        that a config that was written and read again means the same.
+        """
+        if self.warmup >= horizon and self.warmup == type(self).model_fields["warmup"].default:
+            return tenth(horizon)
+        return min(self.warmup, horizon)
+
+
+def tenth(horizon: int) -> int:
+    """A warm-up that fits a training of `horizon` steps: a tenth of it, a step at least, less than all.
+
+    >>> [tenth(steps) for steps in (1, 2, 16, 100)]
+    [0, 1, 1, 10]
+    """
+    return min(max(horizon // 10, 1), horizon - 1)
 
 
 def resumable(section: str = "train") -> tuple[str, ...]:

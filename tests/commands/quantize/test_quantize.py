@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +14,20 @@ import torch
 from safetensors.torch import load_file
 
 from tests.commands.g2p import small_model
+from tests.commands.lm_nce import small_lm
 from tests.commands.train_am.test_initial import train as train_acoustic
 from tests.commands.train_am.test_initial import write_corpus, write_lang
 from voxkit import bundle
+from voxkit.bundle import Sizes
 from voxkit.commands.audio_event.command import export
 from voxkit.commands.audio_event.command import train as train_audio_event
 from voxkit.commands.decode.command import Decode, decode
 from voxkit.commands.decode.recognise import Recogniser
 from voxkit.commands.g2p.command import apply as apply_g2p
+from voxkit.commands.quantize import report
 from voxkit.commands.quantize.command import quantize
+from voxkit.commands.quantize.layers import Row
+from voxkit.commands.quantize.report import Report
 from voxkit.data.clips import load_classes
 from voxkit.data.manifests import open_cuts
 from voxkit.errors import UserError
@@ -29,6 +35,7 @@ from voxkit.nn.counting import count
 from voxkit.packed import Quantization, dequantize
 from voxkit.packed import quantize as quantized_weight
 from voxkit.train import checkpoint
+from voxkit.train.task import Score
 
 ROOT = Path(__file__).parents[3]
 TINY = ROOT / "conf" / "quantize" / "tiny.yaml"
@@ -164,7 +171,61 @@ def test_the_report_measures_each_layer(listener: Path, sounds: Path, tmp_path: 
     assert told["model"] == str(listener / "bundle")
     by_layer = told["multiply_adds_by"]
     assert told["multiply_adds"] == sum(one["multiply_adds"] for one in by_layer) > 0
-    assert "multiply-adds for one example:" in text
+    model = bundle.load(listener).model
+    shape = [1, model.frames, len(model.mean)]
+    assert list(told["multiply_adds_for"].values()) == [shape]
+    assert f"multiply-adds for one example, a call with features ({' x '.join(map(str, shape))}):" in text
+
+
+@pytest.mark.parametrize("keep", [(), ("*embed*",)])
+def test_weights_that_are_tied_count_once(tmp_path: Path, keep: tuple[str, ...]) -> None:
+    exp = small_lm.save(small_lm.model(width=64, tie=True), tmp_path / "exp", width=64, tie=True)
+    run(exp, out=tmp_path / "q", report=True, set_=[f"quantization.keep={list(keep)}"])
+    told = json.loads((tmp_path / "q" / "report.json").read_text())
+    stored = load_file(bundle.weights(exp))
+    assert sum(row["before"] for row in told["layers"]) == sum(4 * tensor.numel() for tensor in stored.values())
+    packed = load_file(bundle.weights(tmp_path / "q"))
+    assert sum(row["after"] for row in told["layers"]) == sum(t.numel() * t.element_size() for t in packed.values())
+    names = [row["name"] for row in told["layers"]]
+    assert "output.weight" not in names
+    assert names.count("embedding.weight") == (not keep)
+
+
+def test_multiply_adds_of_a_language_model_are_those_of_its_layers(tmp_path: Path) -> None:
+    exp = small_lm.save(small_lm.model(width=64, tie=True), tmp_path / "exp", width=64, tie=True)
+    run(exp, out=tmp_path / "q", report=True)
+    told = json.loads((tmp_path / "q" / "report.json").read_text())
+    found = {one["name"]: one["multiply_adds"] for one in told["multiply_adds_by"]}
+    assert told["multiply_adds_for"]["words"] == [1]
+    asked = told["multiply_adds_for"]["asked"][0]
+    step = 4 * 64 * (64 + 64)
+    assert found == {"embedding": 0, "body.layers.0": step, "body.layers.1": step, "output": asked * 64}
+    assert told["multiply_adds"] == sum(found.values())
+
+
+@pytest.mark.parametrize(
+    ("sizes", "unit"), [((900, 10), "bytes"), ((147_456, 61_536), "kB"), ((11_520_000, 147_456), "MB")]
+)
+def test_the_picture_can_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sizes: Any, unit: str) -> None:
+    figures: list[Any] = []
+    monkeypatch.setattr(report, "save_figure", lambda figure, path: figures.append(figure))
+    rows = [
+        Row("first", (3, 3), 8, sizes[0], sizes[0] // 4, 42.0, score=84.0312 + 17e-5),
+        Row("second", (3, 3), 8, sizes[1], sizes[1] // 4, 41.0, score=84.0312 - 1e-5),
+    ]
+    scores = {"float": Score(84.0312, "perplexity"), "quantized": Score(84.04, "perplexity")}
+    before, after = Sizes(sum(sizes), sum(sizes)), Sizes(sum(sizes) // 4, sum(sizes) // 4)
+    report.draw(Report("exp", Quantization(), before, after, rows, scores), tmp_path / "report.png")
+    (figure,) = figures
+    figure.canvas.draw()
+    left, right = figure.axes
+    assert left.get_xlabel() == f"size [{unit}]"
+    assert max(bar.get_width() for bar in left.patches) < 1000
+    assert not left.xaxis.get_offset_text().get_text()
+    for axes in (left, right):
+        boxes = [label.get_window_extent() for label in axes.get_xticklabels() if label.get_text()]
+        assert len(boxes) >= 2
+        assert all(one.x1 < other.x0 for one, other in pairwise(boxes))
 
 
 def test_the_report_without_data_tells_errors_only(listener: Path, tmp_path: Path) -> None:

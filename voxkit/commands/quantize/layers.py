@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -63,6 +63,28 @@ class Row:
         return {**asdict(self), **{name: None if value is None else known(value) for name, value in ratios.items()}}
 
 
+class ExampleCounts(NamedTuple):
+    """What a model does for one example, and the shapes of what it is called with for that, by name."""
+
+    counts: Counts
+    inputs: Mapping[str, tuple[int, ...]]
+
+    def plain(self) -> dict[str, Any]:
+        """For JSON."""
+        by_layer = [{"name": one.name, "multiply_adds": one.multiply_adds} for one in self.counts.by_layer]
+        return {
+            "parameters": self.counts.parameters,
+            "multiply_adds": self.counts.multiply_adds,
+            "multiply_adds_for": {name: list(shape) for name, shape in self.inputs.items()},
+            "multiply_adds_by": by_layer,
+        }
+
+    def lines(self) -> list[str]:
+        """A line that says what is counted, and a table of the layers."""
+        given = ", ".join(f"{name} ({' x '.join(map(str, shape))})" for name, shape in self.inputs.items())
+        return [f"multiply-adds for one example, a call with {given}:", *counting.table(self.counts).splitlines()]
+
+
 def known(ratio: float) -> float | None:
     """A ratio, None if it is infinite."""
     return ratio if math.isfinite(ratio) else None
@@ -73,16 +95,21 @@ def layout_of(model: nn.Module, scheme: Quantization) -> Layout:
     return Layout.of(model.state_dict(), parameters(model), scheme)
 
 
-def counts_of(loaded: Bundle) -> Counts | None:
+def counts_of(loaded: Bundle) -> ExampleCounts | None:
     """Multiply-adds for one example of what the room's models are exported for; None of a room that exports none."""
     graph = getattr(bundle.room(loaded.system, "model"), "graph", None)
     if graph is None:
         return None
-    return count(loaded.model, *first_example(loaded, list(graph(loaded.model).inputs.values())))
+    names, tensors = zip(*graph(loaded.model).inputs.items(), strict=True)
+    example = first_example(loaded, tensors)
+    shapes = {name: tuple(tensor.shape) for name, tensor in zip(names, example, strict=True)}
+    return ExampleCounts(count(loaded.model, *example), shapes)
 
 
 def rows(state: Mapping[str, Tensor], layout: Layout) -> list[Row]:
     """One row for each quantized weight in the order of the model, and one for all other tensors.
+
+    What is tied counts once, under its first name, as it is stored.
 
     Raises:
         UserError: a tensor is not finite.
@@ -92,16 +119,12 @@ def rows(state: Mapping[str, Tensor], layout: Layout) -> list[Row]:
     exact = full_floats(state, layout, quantized)
     width = 16 if layout.scheme.rest == "float16" else 32
     bytes_of = {name: tensor.numel() * tensor.element_size() for name, tensor in state.items()}
-    spent = dict.fromkeys(state, 0)
     for name in state:
         if name in layout.weights:
-            again = [other for other, first in layout.tied.items() if first == name]
-            spent |= dict.fromkeys([name, *again], 1)
-            before = sum(bytes_of[other] for other in [name, *again])
-            bits = layout.weights[name]
-            after = layout.size(name, name in exact)
-            found.append(Row(name, layout.shapes[name], bits, before, after, snr(state[name], quantized[name])))
-    rest = [name for name in state if not spent[name]]
+            before, after = bytes_of[name], layout.size(name, name in exact)
+            ratio = snr(state[name], quantized[name])
+            found.append(Row(name, layout.shapes[name], layout.weights[name], before, after, ratio))
+    rest = [name for name in state if name not in layout.weights and name not in layout.tied]
     before, after = sum(bytes_of[name] for name in rest), sum(layout.size(name, name in exact) for name in rest)
     return [*found, Row(OTHERS, (sum(state[name].numel() for name in rest),), width, before, after)]
 
@@ -186,13 +209,8 @@ def _decimal(value: float | None, places: int) -> str:
     return "" if value is None else f"{value:.{places}f}"
 
 
-def counted(counts: Counts) -> list[str]:
-    """The lines of a model's multiply-adds, layer by layer."""
-    return ["multiply-adds for one example:", *counting.table(counts).splitlines()]
-
-
 def preview(loaded: Bundle, scheme: Quantization) -> str:
     """What `--dry-run` shows."""
     found = table(rows(loaded.model.state_dict(), layout_of(loaded.model, scheme)))
     counts = counts_of(loaded)
-    return "\n".join(found if counts is None else [*found, "", *counted(counts)])
+    return "\n".join(found if counts is None else [*found, "", *counts.lines()])

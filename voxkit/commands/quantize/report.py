@@ -10,16 +10,17 @@ from pathlib import Path
 from typing import Any
 
 from voxkit.bundle import Sizes
-from voxkit.commands.quantize.layers import Row, counted, table
+from voxkit.commands.quantize.layers import ExampleCounts, Row, table
 from voxkit.config import to_dict
 from voxkit.metrics.plots import GREEN, GREY, INK, RED, new_figure, save_figure
-from voxkit.nn.counting import Counts
 from voxkit.packed import Quantization
 from voxkit.rundir import write_atomic
 from voxkit.train.task import Score
 
 TEXT, JSON, PICTURE = "report.txt", "report.json", "report.png"
 DRAWN = 40  # layers in the picture, the largest
+TICKS = 5  # intervals of an axis, whose numbers may be long
+UNITS = ((10**6, "MB"), (1000, "kB"), (1, "bytes"))
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ class Report:
     rows: Sequence[Row] = ()
     scores: Mapping[str, Score] = field(default_factory=dict)
     runtimes: Sequence[Runtime] = ()
-    counts: Counts | None = None
+    counts: ExampleCounts | None = None
     base: str = "float"
 
     def lines(self) -> list[str]:
@@ -96,7 +97,7 @@ class Report:
                 )
         if self.rows:
             told += ["", *table(self.rows)]
-        return told if self.counts is None else [*told, "", *counted(self.counts)]
+        return told if self.counts is None else [*told, "", *self.counts.lines()]
 
     def as_dict(self) -> dict[str, Any]:
         """The report for programs."""
@@ -110,13 +111,8 @@ class Report:
             },
             "runtimes": [vars(one) for one in self.runtimes],
             "layers": [row.plain() for row in self.rows],
-            **({} if self.counts is None else self._counts(self.counts)),
+            **({} if self.counts is None else self.counts.plain()),
         }
-
-    @staticmethod
-    def _counts(counts: Counts) -> dict[str, Any]:
-        by_layer = [{"name": one.name, "multiply_adds": one.multiply_adds} for one in counts.by_layer]
-        return {"parameters": counts.parameters, "multiply_adds": counts.multiply_adds, "multiply_adds_by": by_layer}
 
     def write(self, folder: Path) -> None:
         """Write report.txt, report.json and report.png."""
@@ -143,15 +139,22 @@ def draw(report: Report, path: Path) -> None:
         _draw_runtimes(report.runtimes, *grid[-1])
     for axes in grid.flat:
         axes.spines[["top", "right"]].set_visible(False)
+        axes.locator_params(axis="x", nbins=TICKS)
     save_figure(figure, path)
+
+
+def size_unit(largest: int) -> tuple[int, str]:
+    """The unit that sizes up to so many bytes are told in: how many bytes it has, and its name."""
+    return next((unit for unit in UNITS if largest >= unit[0]), UNITS[-1])
 
 
 def _draw_sizes(report: Report, shown: Sequence[Row], axes: Any) -> None:
     places = list(range(len(shown)))
-    axes.barh(places, [row.before for row in shown], color="#d5dade", label="float")
-    axes.barh(places, [row.after for row in shown], color=GREEN, label="packed")
+    bytes_of, unit = size_unit(max(max(row.before, row.after) for row in shown))
+    axes.barh(places, [row.before / bytes_of for row in shown], color="#d5dade", label="float")
+    axes.barh(places, [row.after / bytes_of for row in shown], color=GREEN, label="packed")
     axes.set_yticks(places, [f"{row.name}  {row.bits} bit" for row in shown], fontsize=8)
-    axes.set_xlabel("size [bytes]")
+    axes.set_xlabel(f"size [{unit}]")
     axes.legend(frameon=False, loc="lower right")
     axes.set_title(f"{100 * report.after.weights / report.before.weights:.1f} % of the file", loc="left")
 

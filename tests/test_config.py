@@ -3,7 +3,7 @@ from typing import Literal
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import Field, ValidationError
 
@@ -215,6 +215,8 @@ toys = st.builds(
 
 
 @given(toys)
+@example(Toy(name="\xa0@"))
+@example(Toy(name="a\xa0"))
 def test_yaml_and_dict_are_read_back(toy: Toy) -> None:
     assert from_mapping(Toy, yaml.safe_load(to_yaml(toy)), "yaml") == toy
     assert from_mapping(Toy, to_dict(toy), "dict") == toy

@@ -5,8 +5,10 @@ VOXKIT_TEST_GPU=1 pytest tests/test_gpu.py tests/commands/ner/test_tagger.py
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -66,15 +68,17 @@ def test_training(system: str, precision: str, tmp_path: Path) -> None:
 
 def test_a_stopped_training_goes_on_to_the_same_weights_but_for_rounding(tmp_path: Path) -> None:
     given = data("lm-nce", tmp_path)
-    settings = ["--set", "train.steps=12", "--set", "train.save_every=3"]
+    settings = ["--set", "train.steps=2000", "--set", "train.save_every=3"]
     train = ["lm-nce", "train", *given, "--config", ROOT / "conf" / "lm_nce" / "tiny.yaml", *settings]
     voxkit(*train, "--out", tmp_path / "whole")
     command = [sys.executable, "-m", "voxkit", *map(str, train), "--out", str(tmp_path / "parts")]
     process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    until = time.monotonic() + 120
     while process.poll() is None and not list((tmp_path / "parts" / "checkpoints").glob("step-*")):
-        pass
+        assert time.monotonic() < until
     process.kill()
-    process.wait()
+    assert process.wait() == -signal.SIGKILL
+    assert not (tmp_path / "parts" / "bundle").exists()
     voxkit(*train, "--out", tmp_path / "parts")
     whole, parts = (bundle.load(tmp_path / name).model.state_dict() for name in ("whole", "parts"))
     for name, tensor in whole.items():  # sums on a GPU have no fixed order

@@ -3,7 +3,8 @@
 Reads what `voxkit lm-nce score --out` wrote, `<exp>/systems/<system>/seed<S>/<all|tuned>.test`, and with `--arpa` in
 `tuned.mixed.test` of the first; and the n-gram models `<exp>/ngram/<name>/lm.arpa`. Writes tables and a picture into
 --out, and scores.txt, whose `%` lines are the headline. Perplexities are of normalised scores, over the logs of all
-seeds; intervals are bootstraps over sentences (the same draws for all systems) and over the seeds of each system.
+seeds; intervals are bootstraps over sentences (the same draws for all systems) and over the seeds of each system; of a
+system with one seed they are of the sentences alone, and say so.
 """
 
 from __future__ import annotations
@@ -98,7 +99,7 @@ def main() -> None:
             folders = (args.exp / "systems" / name / f"seed{seed}" / f"{step}.test" for seed in args.seeds)
             if there := tuple(folder for folder in folders if folder.is_dir()):
                 found[name, step] = Tested(there)
-    if any(not np.array_equal(tested.words, found[BEST, "all"].words) for tested in found.values()):
+    if len({vocabulary(folder) for tested in found.values() for folder in tested.folders}) > 1:
         sys.exit("the systems know different words, so their perplexities cannot be compared")
     args.out.mkdir(parents=True, exist_ok=True)
     mixed = args.exp / "systems" / BEST / f"seed{args.seeds[0]}" / "tuned.mixed.test"
@@ -106,6 +107,12 @@ def main() -> None:
     (args.out / "scores.txt").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     save(args.out / "1_systems.tsv", table(found))
     draw(found, args.out / "1_systems.png")
+
+
+def vocabulary(tested: Path) -> str:
+    """What the model of a test folder knows; the order is left out of it."""
+    file = tested.with_suffix("") / "bundle" / "assets" / "vocabulary.json"
+    return "\n".join(sorted(json.loads(file.read_text(encoding="utf-8"))["tokens"]))
 
 
 def rows(folder: Path) -> list[dict[str, str]]:
@@ -123,7 +130,8 @@ def headline(found: dict[tuple[str, str], Tested], mixed: Path) -> list[str]:
     for (name, step), tested in found.items():
         if name != BEST:
             value, low, high = tested.change(found[BEST, step])
-            told = f"{low:+.2f} to {high:+.2f} %, 95 %"
+            alone = ", of the test text alone: one seed" if len(tested.folders) == 1 else ""
+            told = f"{low:+.2f} to {high:+.2f} %, 95 %{alone}"
             lines.append(f"%PPL-CHANGE {value:+.2f} [ {told} ] {name}, {STEPS[step]}, against {BEST}")
     for name in ("uniform", "size"):
         if (name, "all") in found:

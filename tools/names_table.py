@@ -10,6 +10,7 @@ speakers, with the same draws before and after, and over seeds.
 from __future__ import annotations
 
 import argparse
+import sys
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -101,6 +102,8 @@ def main() -> None:
     heard: dict[str, Heard] = {}
     for name, text in SYSTEMS.items():
         pairs = [before_and_after(args.exp / f"seed{seed}" / name / "hypotheses.jsonl.gz") for seed in args.seeds]
+        if not any(one.ref in spans for one in pairs[0][0]):
+            sys.exit(f"{args.names}: has none of the sentences that were recognised")
         heard.setdefault(FIRST, Heard.of([pairs[0][0]], spans))
         heard[text] = Heard.of([after for _, after in pairs], spans)
     found = {name: one.errors(heard[FIRST]) for name, one in heard.items()}

@@ -50,9 +50,11 @@ class Tested:
     def measured(self, part: PartName = "all", measure: Measure = "f1") -> Interval:
         return over_seeds(self.reports, part, measure, DRAWS)
 
-    def change(self, before: Tested, part: PartName = "all", measure: Measure = "f1") -> Interval:
-        """By how many points this system is better than another, or than itself on other sentences."""
-        return paired_difference(before.reports, self.reports, part, measure, DRAWS)
+    def change(
+        self, before: Tested, part: PartName = "all", measure: Measure = "f1", same_models: bool = False
+    ) -> Interval:
+        """By how many points this system is better than another, or (`same_models`) than itself on other sentences."""
+        return paired_difference(before.reports, self.reports, part, measure, DRAWS, same_models=same_models)
 
     @property
     def bytes(self) -> int:
@@ -210,7 +212,8 @@ def harder_table(exp: Path, systems: dict[str, Tested]) -> list[Row]:
         for name in names:
             places = tuple(one.parent / folder.name for one in systems[name].folders)
             found = Tested(places, tagged(folder / "sentences.conll"), systems[name].known)
-            cells.append(f"{found.measured().value:.2f}, {interval(found.change(systems[name]), '+')}")
+            change = found.change(systems[name], same_models=True)
+            cells.append(f"{found.measured().value:.2f}, {interval(change, '+')}")
         rows.append((folder.name.replace("_", " "), changed, *cells))
     return rows
 

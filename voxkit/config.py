@@ -311,8 +311,8 @@ def _yaml_lines(config: BaseModel, indent: int) -> list[str]:
 
 
 def _scalar(value: Any) -> str:
-    text = yaml.safe_dump(_plain(value), default_flow_style=True, allow_unicode=True, width=10**9).strip()
-    return text.removesuffix("...").strip()
+    text = yaml.safe_dump(_plain(value), default_flow_style=True, allow_unicode=True, width=10**9)
+    return text.rstrip("\n").removesuffix("...").rstrip("\n")  # what else is blank, as U+00A0 is, belongs to a text
 
 
 def _plain(value: Any) -> Any:

@@ -186,17 +186,7 @@ class RunDir:
             return cls(path, open(nowhere), nowhere)
         lock = _acquire(path)
         try:
-            wanted = {"command": command, **to_dict(config)}
-            if (path / CONFIG).exists():
-                found = _with_new_keys(read_config(path), config)
-                changed = [line for line in diff(found, wanted) if line.split(":")[0] not in resumable]
-                if changed:
-                    raise UserError(
-                        f"{path}: made with another config\n  " + "\n  ".join(changed),
-                        fix="choose another --out, or go back to the old settings to go on in this one",
-                    )
-            elif any(not name.startswith(".") for name in os.listdir(path)):  # a kill may leave a lock and a .tmp
-                raise UserError(f"{path}: not empty and not an experiment folder", fix="choose another --out")
+            cls.require_same(path, command, config, resumable)
             write_atomic(path / CONFIG, f"command: {command}\n" + to_yaml(config))
             with writing(path / COMMAND), open(path / COMMAND, "a", encoding="utf-8") as file:
                 file.write(f"# {_now()}\n{command_line()}\n")
@@ -205,6 +195,20 @@ class RunDir:
         except BaseException:
             lock.close()
             raise
+
+    @staticmethod
+    def require_same(path: Path, command: str, config: Config, resumable: Sequence[str] = ()) -> None:
+        """Raise the UserError of `open` if a folder was made with another config, or for something else."""
+        if (path / CONFIG).exists():
+            found, wanted = _with_new_keys(read_config(path), config), {"command": command, **to_dict(config)}
+            changed = [line for line in diff(found, wanted) if line.split(":")[0] not in resumable]
+            if changed:
+                raise UserError(
+                    f"{path}: made with another config\n  " + "\n  ".join(changed),
+                    fix="choose another --out, or go back to the old settings to go on in this one",
+                )
+        elif any(not name.startswith(".") for name in os.listdir(path)):  # a kill may leave a lock and a .tmp
+            raise UserError(f"{path}: not empty and not an experiment folder", fix="choose another --out")
 
     def log(self, **values: Any) -> None:
         """Append one record to `metrics.jsonl`."""

@@ -39,11 +39,14 @@ def text_files(path: Path) -> list[Path]:
     Of a folder it is told how many they are and what else is there, once in a process.
 
     Raises:
-        UserError: there are none in the folder.
+        UserError: there are none in the folder, or it cannot be read.
     """
     if not path.is_dir():
         return [path]
-    everything = sorted(path.iterdir())
+    try:
+        everything = sorted(path.iterdir())
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}", fix="check its rights") from error
     found = [file for file in everything if file.is_file() and file.name.endswith(_ENDINGS)]
     if not found:
         raise UserError(f"{path}: no text in this folder", fix=f"give files that end in {', '.join(_ENDINGS)}")

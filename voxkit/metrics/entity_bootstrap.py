@@ -40,12 +40,14 @@ def paired_difference(
     measure: Measure = "f1",
     replications: int = 1000,
     seed: int = 0,
+    same_models: bool = False,
 ) -> Interval:
     """By how many points a measure of system `b` exceeds that of `a`, with its 95 % interval; see `resampled`.
 
     Args:
         a, b: a report for each seed. The words of their sentences may differ, as in a test set and the same one
             corrupted, but neither their order nor their tags.
+        same_models: the seeds of both are the same models.
 
     Raises:
         UserError: the sentences are not the same.
@@ -53,7 +55,7 @@ def paired_difference(
     if len({tuple((one.id, one.tags) for one in report.sentences) for report in (*a, *b)}) > 1:
         raise UserError("the sentences to compare are not the same ones", fix="score both on the same file")
     counts = [np.stack([report.counts(part) for report in reports]) for reports in (a, b)]
-    draws = measured(resampled(counts, replications, seed), measure)
+    draws = measured(resampled(counts, replications, seed, same_models), measure)
     before, after = (float(measured(some.sum((0, 1)), measure)) for some in counts)
     return Interval(after - before, *quantiles(draws[:, 1] - draws[:, 0]))
 

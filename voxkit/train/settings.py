@@ -30,7 +30,11 @@ class TrainConfig(Config):
     schedule: Literal["cosine", "linear", "inverse_sqrt", "constant"] = Field(
         "cosine", description="course of the learning rate after the warm-up"
     )
-    warmup: int = Field(500, ge=0, description="linear rise of the learning rate from 0 [steps]")
+    warmup: int = Field(
+        500,
+        ge=0,
+        description="linear rise of the learning rate from 0; the default shrinks where it must [steps]",
+    )
     final_lr: float = Field(0.0, ge=0, le=1, description="cosine and linear end here [share of lr]")
 
     average: Literal["ema", "mean", "none"] = Field(

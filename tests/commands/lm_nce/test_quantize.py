@@ -7,16 +7,17 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from tests.commands.lm_nce.small_lm import WORDS, model, save
+from tests.commands.lm_nce.small_lm import CLASSES, WORDS, model, save
 from voxkit import bundle
+from voxkit.commands.lm_nce.command import LmNce
 from voxkit.commands.lm_nce.in_use import InUse, first
 from voxkit.commands.lm_nce.model import LmModel
 from voxkit.commands.lm_nce.scorer import OnnxScorer, open_scorer
 from voxkit.commands.lm_nce.vocabulary import FILE
 from voxkit.commands.quantize import afterwards, eight, training
 from voxkit.commands.quantize.command import Quantize
-from voxkit.commands.quantize.source import Data, open_source
-from voxkit.config import build
+from voxkit.commands.quantize.source import Data, open_source, own_config
+from voxkit.config import build, from_mapping
 from voxkit.errors import UserError
 
 KINDS = ("lstm", "transformer")
@@ -128,6 +129,28 @@ def test_trained_for_few_bits(kind: str, tie: bool, text: Path, tmp_path: Path) 
     assert (tmp_path / "out" / "bundle" / "assets" / FILE).read_bytes() == (
         exp / "bundle" / "assets" / FILE
     ).read_bytes()
+
+
+def test_training_for_few_bits_goes_on_with_classes(text: Path, tmp_path: Path) -> None:
+    made = model(classes=CLASSES)
+    exp = save(made, tmp_path / "exp")
+    with pytest.raises(UserError, match="its classes are learnt from the phrases in None, which is gone"):
+        own_config(open_source(exp), text, text)
+    phrases = tmp_path / "names.tsv"
+    phrases.write_text("contact\talice\n")
+    config = from_mapping(LmNce, {"model": made_shape(), "data": {"classes": str(phrases)}}, "test")
+    own = own_config(open_source(save_with(made, config, tmp_path / "again")), text, text)
+    assert own.data.classes == str(phrases)  # type: ignore[attr-defined]
+
+
+def made_shape() -> dict[str, object]:
+    return {"kind": "lstm", "width": 8, "heads": 2, "layers": 2}
+
+
+def save_with(made: LmModel, config: LmNce, path: Path) -> Path:
+    path.mkdir()
+    bundle.save(path / "bundle", "lm_nce", config, made.state_dict(), made.vocabulary.save(path))
+    return path
 
 
 def test_training_for_few_bits_starts_from_the_model(text: Path, tmp_path: Path) -> None:

@@ -15,8 +15,8 @@ from torch import nn
 from tests.commands.lm_nce import small_texts
 from voxkit import bundle
 from voxkit.commands.lm_nce import corpora
-from voxkit.commands.lm_nce.command import train
-from voxkit.commands.lm_nce.material import named, shares
+from voxkit.commands.lm_nce.command import LmNce, train
+from voxkit.commands.lm_nce.material import adopted, named, shares
 from voxkit.commands.lm_nce.task import TOKENS, Batch, LmTask
 from voxkit.errors import DataError, Interrupted, UserError
 from voxkit.rundir import RunDir
@@ -202,6 +202,24 @@ def test_the_network_is_that_of_the_model_to_start_from(texts: Path, tmp_path: P
         told = bundle.load(out).config
         assert told["model"] == {**bundle.load(wide).config["model"], "dropout": 0.1}
         assert list(told["data"]["corpora"]) == ["home"]
+
+
+def test_the_network_of_something_else_is_not_taken(texts: Path, tmp_path: Path) -> None:
+    config = {"model": {"width": 64, "decoder_layers": 2}}
+    bundle.save(tmp_path / "g2p", "g2p", config, {}, {})
+    made_so = adopted(LmNce.model_validate({"data": {"init": str(tmp_path / "g2p")}}))
+    assert made_so.model == LmNce().model
+
+
+def test_given_weights_take_the_place_of_a_configs(texts: Path, tmp_path: Path) -> None:
+    first = made(texts, tmp_path / "first", weights="given", weight=["home=1", "books=3"])
+    talk = [f"talk={texts / 'talk.txt'}", f"books={texts / 'books.txt'}"]
+    sets = ["train.device=cpu", "train.threads=1"]
+    train(
+        corpus=talk, weight=["talk=1", "books=1"], dev=[texts / "dev.txt"], config=first / "config.yaml", set_=sets,
+        out=tmp_path / "next",
+    )  # fmt: skip
+    assert bundle.load(tmp_path / "next").config["weights"]["given"] == {"talk": 1, "books": 1}
 
 
 def test_only_dropout_may_differ_from_the_model_to_start_from(texts: Path, straight: Path, tmp_path: Path) -> None:

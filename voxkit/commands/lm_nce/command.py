@@ -253,8 +253,11 @@ def train(
     flags: dict[str, Any] = {"data": data, "weights": {"kind": kind, "given": shares(weight or ())}}
     flags |= {"objective": {"kind": objective}, "train": {"seed": seed}}
     settings = adopted(build(LmNce, config, set_, **flags))
-    if corpus:  # and not those that a config has besides
-        settings = settings.model_copy(update={"data": settings.data.model_copy(update={"corpora": named(corpus)})})
+    if corpus:  # and not those that a config has besides; so with weights
+        settings = settings.model_copy(update={"data": settings.data.model_copy(update={"corpora": data["corpora"]})})
+    if weight:
+        given = settings.weights.model_copy(update={"given": flags["weights"]["given"]})
+        settings = settings.model_copy(update={"weights": given})
     if print_config:
         print(to_yaml(settings), end="")
         return

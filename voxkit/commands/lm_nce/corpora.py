@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -148,13 +148,21 @@ def _complete(folder: Path, key: str) -> bool:
     facts = _facts(folder)
     if facts.get("key") != key:
         return False
+    # one process reads them all, and the others would do so after one another
+    check = _checks if int(os.environ.get("RANK", "0")) == 0 else _sizes
     try:
-        sound = facts.get("files") == _checks(folder)
-    except OSError:
+        found = check(folder)
+        sound = {name: one[: len(found[name])] for name, one in facts["files"].items()} == found
+    except (OSError, KeyError, TypeError, AttributeError):
         sound = False
     if not sound:
         say(f"notice: {folder}: damaged; the texts are read again")
     return sound
+
+
+def _sizes(folder: Path) -> dict[str, list[int]]:
+    """Size of each file but FACTS, alone in a list."""
+    return {path.name: [path.stat().st_size] for path in folder.iterdir() if path.name != FACTS}
 
 
 def _checks(folder: Path) -> dict[str, list[int]]:
@@ -194,13 +202,29 @@ def _key(config: LmNce) -> str:
 @contextmanager
 def _alone(home: Path) -> Iterator[None]:
     """Wait until no other process makes this folder."""
-    lock = home.with_name(f".{home.name.lstrip('.')}.lock")
+    lock = lock_of(home)
     if lock.is_dir():
         raise UserError(f"{lock}: a folder where a file should be", fix="remove it")
-    with open(lock, "a", encoding="utf-8") as file:
-        while not try_lock(file):
-            time.sleep(0.2)
-        yield
+    while True:
+        with open(lock, "a", encoding="utf-8") as file:
+            while not try_lock(file):
+                time.sleep(0.2)
+            if _is_still(lock, file):
+                yield
+                return
+
+
+def lock_of(home: Path) -> Path:
+    """The file that a process holds while it makes this folder."""
+    return home.with_name(f".{home.name.lstrip('.')}.lock")
+
+
+def _is_still(path: Path, file: IO[str]) -> bool:
+    """Whether a path is that of an open file: who held it before may have removed it."""
+    try:
+        return os.path.samestat(path.stat(), os.fstat(file.fileno()))
+    except FileNotFoundError:
+        return False
 
 
 class _Maker:
@@ -235,6 +259,11 @@ class _Maker:
         total = sum(one.sentences for one in counted.values()) + len(problems.bad_ids)
         if left_out := problems.settle(total, data.max_bad, self.folder / REJECTED):
             say(f"notice: {len(left_out)} lines are left out: see {REJECTED}")
+        for name in data.corpora:
+            punctuation = Punctuation()
+            for word, times in counted[name].words.items():
+                punctuation.add(word, times)
+            punctuation.tell(name, "the data.normaliser")
         self.vocabulary = self._vocabulary([counted[name] for name in data.corpora])
         self.vocabulary.save(self.work)
         stems = {name: f"corpus{number}" for number, name in enumerate(data.corpora)}
@@ -284,15 +313,11 @@ class _Maker:
         if self.phrases is not None and name != DEV_NAME:
             texts = self.phrases.put(name, texts, self.config.classes.share, self.seen)
         words = unknown = 0
-        punctuation = Punctuation()
         whole_words = self.vocabulary.pieces is None
         with TokenWriter(self.work / stem, len(self.vocabulary), self.config.batch.longest) as writer:
             for some, ids in encoded(texts, self.vocabulary):
                 writer.add(ids)
                 words += len(some)
-                if whole_words and name != DEV_NAME:
-                    for word in some:
-                        punctuation.add(word)
                 if UNKNOWN in ids:
                     unknown += ids.count(UNKNOWN) if whole_words else self._unknown(some)
         share = unknown / max(words, 1)
@@ -300,7 +325,6 @@ class _Maker:
             say(f"warning: the vocabulary has only {1 - share:.1%} of the words of {name}: is the normaliser right?")
         else:
             say(f"{name}: {words} words in {total} sentences, {share:.2%} unknown")
-        punctuation.tell(name, "the data.normaliser")
         return writer
 
     def _unknown(self, words: Sequence[str]) -> int:

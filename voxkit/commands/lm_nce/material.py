@@ -97,11 +97,12 @@ def adopted(settings: LmNce) -> LmNce:
     if settings.data.init is None:
         return settings
     try:
-        theirs = read_config(locate(Path(settings.data.init))).get("config")
+        head = read_config(locate(Path(settings.data.init)))
     except UserError:
         return settings
+    theirs = head.get("config")
     network = theirs.get("model") if isinstance(theirs, dict) else None
-    if not isinstance(network, dict):
+    if head.get("system") != "lm_nce" or not isinstance(network, dict):
         return settings
     mine = settings.model.model_dump(exclude_unset=True)
     values = {key: value for key, value in network.items() if key != "dropout"}

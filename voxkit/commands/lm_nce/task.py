@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from voxkit import bundle
 from voxkit.commands.lm_nce.command import LmNce
-from voxkit.commands.lm_nce.corpora import Corpora
+from voxkit.commands.lm_nce.corpora import Corpora, lock_of
 from voxkit.commands.lm_nce.drawing import drawn
 from voxkit.commands.lm_nce.in_use import first as first
 from voxkit.commands.lm_nce.in_use import in_use as in_use
@@ -24,7 +24,7 @@ from voxkit.commands.lm_nce.model import LmModel
 from voxkit.commands.lm_nce.noise import Noise
 from voxkit.commands.lm_nce.objective import log_expected, nce, sampled
 from voxkit.commands.lm_nce.perplexity import Window, evaluate, some_windows
-from voxkit.commands.lm_nce.vocabulary import END
+from voxkit.commands.lm_nce.vocabulary import END, Vocabulary
 from voxkit.config import diff, from_mapping, to_dict
 from voxkit.data.batching import plan, worst
 from voxkit.errors import UserError
@@ -206,10 +206,19 @@ def initial(config: LmNce) -> Mapping[str, Tensor] | None:
 
 
 def retrained(config: LmNce, home: Path, train: Path | None, dev: Path | None) -> LmNce:
-    """A config to go on from a bundle, with its words, on one text."""
+    """A config to go on from a bundle, with its words and classes, on one text.
+
+    Raises:
+        UserError: the phrases of its classes are not there any more.
+    """
+    classes = config.data.classes
+    if Vocabulary.load(home / bundle.ASSETS).classes and not (classes and Path(classes).is_file()):
+        raise UserError(
+            f"{home}: its classes are learnt from the phrases in {classes}, which is gone", fix="put the file back"
+        )
     texts = {} if train is None else {"train": str(train)}
     scored = () if dev is None else (str(dev),)
-    data = {"corpora": texts, "dev": scored, "init": str(home), "words": None, "classes": None}
+    data = {"corpora": texts, "dev": scored, "init": str(home), "words": None}
     weigh = config.weights.model_copy(update={"kind": "size", "given": {}})
     return config.model_copy(update={"data": config.data.model_copy(update=data), "weights": weigh})
 
@@ -232,7 +241,7 @@ def train(settings: LmNce, out: Path) -> None:
         run.train(COMMAND, settings, settings.train, out, lambda folder: task(folder=folder))
     except BaseException:
         if main and not (out / CONFIG).exists():  # tokens stay if they are complete
-            (out / f".{TOKENS.lstrip('.')}.lock").unlink(missing_ok=True)
+            lock_of(out / TOKENS).unlink(missing_ok=True)
             with suppress(OSError):
                 out.rmdir()
         raise
@@ -241,4 +250,4 @@ def train(settings: LmNce, out: Path) -> None:
 def _require_ours(settings: LmNce, out: Path) -> None:
     """Raise a UserError if a folder is of another run: no texts are read for one that is refused."""
     if out.is_dir() and any(not name.startswith(".") for name in os.listdir(out)):
-        RunDir.open(out, COMMAND, settings, resumable=resumable()).close()
+        RunDir.require_same(out, COMMAND, settings, resumable=resumable())

@@ -72,21 +72,21 @@ class Heard:
 
     def errors(self, first: Heard) -> dict[str, Errors]:
         """What is counted, see COUNTED; the last two of names that the first pass had or had not."""
-        speakers = [one.groups.get("speaker", one.id) for one in self.scored[0]]
-        owners = [speakers[owner] for owner in self.owners]
+        units, _ = Report(self.scored[0], "none").units
+        owners = [units[owner] for owner in self.owners]
         had = first.whole[0]
         return {
             "WER": Errors.of(self.scored),
-            "OUTSIDE": by_speaker(speakers, self.outside, self.words),
-            "NAMES": by_speaker(owners, ~self.whole, np.ones(len(owners))),
-            "LOST": by_speaker(owners, ~self.whole & had, had),
-            "MENDED": by_speaker(owners, self.whole & ~had, ~had),
+            "OUTSIDE": by_unit(units, self.outside, self.words),
+            "NAMES": by_unit(owners, ~self.whole, np.ones(len(owners))),
+            "LOST": by_unit(owners, ~self.whole & had, had),
+            "MENDED": by_unit(owners, self.whole & ~had, ~had),
         }
 
 
-def by_speaker(speakers: Sequence[str], errors: NDArray[np.generic], of: NDArray[np.generic]) -> Errors:
-    """(S, N) errors of (N,) items of these speakers, summed."""
-    known, places = np.unique(speakers, return_inverse=True)
+def by_unit(units: Sequence[str], errors: NDArray[np.generic], of: NDArray[np.generic]) -> Errors:
+    """(S, N) errors of (N,) items of these units, summed."""
+    known, places = np.unique(units, return_inverse=True)
     sums = [np.bincount(places, row.astype(np.float64), len(known)) for row in (*errors, of)]
     return Errors(np.array(sums[:-1]), sums[-1])
 

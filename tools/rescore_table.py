@@ -4,7 +4,7 @@ Reads what `voxkit lm-nce rescore --out` wrote into `<exp>/seed<S>/`: `nbest`, `
 bits) and `nbest_int8` of the first pass `<exp>/first/test`, `made_up_nbest` of that with made-up text,
 `<exp>/seed<S>/first/test`, and `all_nbest` of that with an n-gram model of all texts, `<exp>/all/test`. Writes a table
 into --out, and scores.txt, whose `%` lines are the headline. Errors of all seeds are added up; intervals are bootstraps
-over speakers, with the same draws before and after, and over seeds.
+over speakers (or utterances: `Report.units`), with the same draws before and after, and over seeds.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ Row = tuple[str, ...]
 
 @dataclass(frozen=True)
 class Errors:
-    """Word errors of a system: (seeds, speakers), of so many words (speakers,)."""
+    """Word errors of a system: (seeds, units), of so many words (units,); see `Report.units`."""
 
     errors: NDArray[np.float64]
     words: NDArray[np.float64]
@@ -51,11 +51,12 @@ class Errors:
         tables = []
         for scored in seeds:
             sums: defaultdict[str, list[int]] = defaultdict(lambda: [0, 0])
-            for one in Report(scored, "none").utterances:
-                here = sums[one.groups.get("speaker", one.id)]
+            report = Report(scored, "none")
+            for one, unit in zip(report.utterances, report.units[0], strict=True):
+                here = sums[unit]
                 here[0] += one.words.count
                 here[1] += one.words.total
-            tables.append([sums[speaker] for speaker in sorted(sums)])
+            tables.append([sums[unit] for unit in sorted(sums)])
         whole = np.array(tables, dtype=np.float64)
         return cls(whole[:, :, 0], whole[0, :, 1])
 

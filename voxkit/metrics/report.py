@@ -81,23 +81,31 @@ class Report:
             f"normaliser {self.normaliser}; WER lies in {low:.2f} to {high:.2f} (95 % bootstrap over {unit})",
         ]
 
-    def interval(self, replications: int = 2000, seed: int = 0) -> tuple[float, float, str]:
-        """The 95 % interval of WER by the bootstrap (Bisani and Ney 2004), and what was drawn.
+    @cached_property
+    def units(self) -> tuple[list[str], str]:
+        """What each utterance belongs to that a bootstrap draws, and what these are called.
 
         Speakers are drawn where there are at least five, since the utterances of one are not independent.
         """
-        speakers: defaultdict[str, Errors] = defaultdict(Errors)
-        for utterance in self.utterances:
-            speakers[utterance.groups.get("speaker", "")] += utterance.words
-        by_speaker = len(speakers) >= 5
-        drawn = list(speakers.values()) if by_speaker else [u.words for u in self.utterances]
+        speakers = [utterance.groups.get("speaker", "") for utterance in self.utterances]
+        if len(set(speakers)) >= 5:
+            return speakers, "speakers"
+        return [str(number) for number in range(len(speakers))], "utterances"
+
+    def interval(self, replications: int = 2000, seed: int = 0) -> tuple[float, float, str]:
+        """The 95 % interval of WER by the bootstrap (Bisani and Ney 2004) over `units`, and what was drawn."""
+        units: defaultdict[str, Errors] = defaultdict(Errors)
+        labels, kind = self.units
+        for utterance, label in zip(self.utterances, labels, strict=True):
+            units[label] += utterance.words
+        drawn = list(units.values())
         if not drawn:
             return 0.0, 0.0, "nothing"
         table = np.array([(e.count, e.total) for e in drawn], dtype=np.float64)
         picks = np.random.default_rng(seed).integers(len(drawn), size=(replications, len(drawn)))
         sums = table[picks].sum(axis=1)
         low, high = np.quantile(100 * sums[:, 0] / np.maximum(sums[:, 1], 1), [0.025, 0.975])
-        return float(low), float(high), f"{len(drawn)} {'speakers' if by_speaker else 'utterances'}"
+        return float(low), float(high), f"{len(drawn)} {kind}"
 
     def by(self, group: str) -> dict[str, Errors]:
         """Word errors of each speaker, dialect or the like, sorted by name."""

@@ -118,21 +118,16 @@ class Change:
 
 
 def change(before: Report, after: Report, replications: int = 2000, seed: int = 0) -> Change | None:
-    """How much fewer errors there are; None if there were none before.
-
-    As in `Report.interval`, speakers are drawn where there are at least five; the same ones before and after.
-    """
+    """How much fewer errors there are, by draws of `Report.units`; None if there were none before."""
     sums: defaultdict[str, list[int]] = defaultdict(lambda: [0, 0])
-    speakers = {u.groups.get("speaker", "") for u in before.utterances}
-    for number, (old, new) in enumerate(zip(before.utterances, after.utterances, strict=True)):
-        who = old.groups.get("speaker", "") if len(speakers) >= 5 else str(number)
-        sums[who][0] += old.words.count
-        sums[who][1] += new.words.count
+    labels, kind = before.units
+    for label, old, new in zip(labels, before.utterances, after.utterances, strict=True):
+        sums[label][0] += old.words.count
+        sums[label][1] += new.words.count
     table = np.array(list(sums.values())).reshape(-1, 2).T
     if not table[0].sum():
         return None
-    unit = f"{len(sums)} {'speakers' if len(speakers) >= 5 else 'utterances'}"
-    return Change(*relative_change(table[:1], table[1:], replications, seed), unit)
+    return Change(*relative_change(table[:1], table[1:], replications, seed), f"{len(sums)} {kind}")
 
 
 def report(work: Path, manifest: Path, normaliser: str, decoded: Path, out: Path) -> list[str]:

@@ -94,7 +94,7 @@ def by_unit(units: Sequence[str], errors: NDArray[np.generic], of: NDArray[np.ge
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--exp", type=Path, required=True)
-    parser.add_argument("--names", type=Path, required=True, help="sentence, first word, word after the last, class")
+    parser.add_argument("--names", type=Path, required=True, help="sentence, first word, word after the last")
     parser.add_argument("--seeds", type=str.split, required=True)
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
@@ -117,7 +117,7 @@ def read_spans(path: Path) -> Spans:
     """The words [first, end) that are names, by sentence."""
     clean, spans = normaliser("asr_en"), defaultdict(list)
     for line in path.read_text(encoding="utf-8").splitlines():
-        sentence, begin, end, _ = line.split("\t")
+        sentence, begin, end = line.split("\t")
         spans[clean(sentence)].append((int(begin), int(end)))
     return spans
 

@@ -8,7 +8,7 @@ of one. Writes into --out:
 * users.txt: those of train.txt with a name, where names of the users of the same class stand for it.
 * classes.tsv: class<TAB>phrase of the names in train.txt, without those that mostly are no names there.
 * names.tsv: class<TAB>phrase of the users' names.
-* dev_names.tsv, test_names.tsv: sentence<TAB>first word<TAB>word after the last<TAB>class of the names in each one.
+* test_names.tsv: sentence<TAB>first word<TAB>word after the last of the names in test.txt.
 """
 
 from __future__ import annotations
@@ -50,7 +50,8 @@ def main() -> None:
     files |= {"classes.tsv": map(row, sorted(told)), "names.tsv": map(row, sorted(users))}
     files["dev_classes.txt"] = map(with_classes, parts["dev"])
     for part in ("dev", "test"):
-        files |= {f"{part}.txt": map(text, parts[part]), f"{part}_names.tsv": spans(parts[part])}
+        files[f"{part}.txt"] = map(text, parts[part])
+    files["test_names.tsv"] = spans(parts["test"])
     for name, lines in files.items():
         (args.out / name).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     print(f"{len(train)} of {len(parts['train'])} commands have none of the users' {len(users)} names")
@@ -86,8 +87,8 @@ def row(name: Name) -> str:
 def spans(sentences: Iterable[Sentence]) -> Iterator[str]:
     """Lines about names; sentences that occur twice count once, as the first says."""
     for sentence in {text(one): one for one in reversed(list(sentences))}.values():
-        for label, begin, end in named(sentence):
-            yield f"{text(sentence)}\t{begin}\t{end}\t{label}"
+        for _, begin, end in named(sentence):
+            yield f"{text(sentence)}\t{begin}\t{end}"
 
 
 def within(words: Phrase, phrases: Collection[Phrase]) -> Iterator[Phrase]:

@@ -402,9 +402,13 @@ class _Reader:
             raise UserError(f"damaged: {self.name!r} is too long for the model", fix="make the bundle again")
 
 
+def not_finite(state: Mapping[str, Tensor]) -> list[str]:
+    """The names of tensors that hold something which is no number."""
+    return [name for name, tensor in state.items() if tensor.is_floating_point() and not tensor.isfinite().all()]
+
+
 def _require_finite(state: Mapping[str, Tensor]) -> None:
-    broken = [name for name, tensor in state.items() if tensor.is_floating_point() and not tensor.isfinite().all()]
-    if broken:
+    if broken := not_finite(state):
         raise UserError(f"{_listed(broken)}: not finite", fix="quantize a model whose training went well")
 
 

@@ -48,6 +48,26 @@ _PACKAGES = (
 ).split()
 
 
+def make_folder(path: Path) -> None:
+    """Make a folder and those that it is in, where they are not there.
+
+    Raises:
+        UserError: it cannot be.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{path}: cannot create the folder: {error.strerror}", fix="choose another --out") from error
+
+
+def remove(path: Path) -> None:
+    """Remove a file, a link or a folder with all that is in it, if it is there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
 @dataclass(frozen=True)
 class Output:
     """Where a data command writes: `work` until all is done, `out` afterwards; `done` if it already is."""
@@ -88,10 +108,7 @@ def output(
         yield Output(out, out, done=True)
         return
     work = out.with_name(out.name + ".partial")
-    try:
-        work.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"{work}: cannot create the folder: {error.strerror}", fix="choose another --out") from error
+    make_folder(work)
     with _lock(work):
         if _is_made(out, keep):  # another process finished between the look above and the lock
             shutil.rmtree(work)
@@ -144,11 +161,7 @@ def _publish(work: Path, out: Path) -> None:
 def _empty(work: Path) -> None:
     """Remove all but the lock, the mark that it may be removed last."""
     for name in [*(set(os.listdir(work)) - {LOCK, DISPOSABLE}), DISPOSABLE]:
-        path = work / name
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
-        else:
-            path.unlink()
+        remove(work / name)
 
 
 class RunDir:
@@ -175,12 +188,7 @@ class RunDir:
             UserError: another process holds it, it was made with another config, or it cannot be written.
         """
         path = Path(path)
-        try:
-            path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UserError(
-                f"{path}: cannot create the folder: {error.strerror}", fix="choose another --out"
-            ) from error
+        make_folder(path)
         if int(os.environ.get("RANK", "0")) > 0:
             nowhere = Path(os.devnull)
             return cls(path, open(nowhere), nowhere)

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from voxkit.bundle import ONNX, Bundle, misfits
 from voxkit.errors import UserError
+from voxkit.packed import not_finite
 
 
 def start_from(model: nn.Module, initial: Mapping[str, Tensor] | None) -> None:
@@ -39,7 +40,7 @@ def weights_of(found: Bundle) -> Mapping[str, Tensor]:
             fix="give the model that it was made from",
         )
     state: Mapping[str, Tensor] = found.model.state_dict()
-    if bad := [name for name, tensor in state.items() if tensor.is_floating_point() and not tensor.isfinite().all()]:
+    if bad := not_finite(state):
         raise UserError(
             f"{found.path}: has weights that are no numbers ({', '.join(bad[:3])})",
             fix="start from another model, or copy this one again",

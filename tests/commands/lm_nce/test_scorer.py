@@ -119,7 +119,8 @@ def test_weights_that_are_no_numbers(graph: str, tmp_path: Path, monkeypatch: py
             *others, bias = call(self, *inputs)
             if graph == "body":
                 return (others[0], others[1] * torch.nan, *others[2:], bias)
-            return (*others, bias.index_fill(0, torch.tensor([5]), torch.nan))
+            bias[5:6] = torch.nan  # a step asks for no row of the table
+            return (*others, bias)
 
         monkeypatch.setattr(OnnxModel, "__call__", damaged)
     else:

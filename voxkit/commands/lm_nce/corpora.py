@@ -11,7 +11,6 @@ import json
 import os
 import shutil
 import time
-import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -46,7 +45,7 @@ from voxkit.data.sentences import digest_of, sentences
 from voxkit.data.text import normaliser
 from voxkit.errors import Problems, UserError
 from voxkit.progress import say, track
-from voxkit.rundir import read_config, sync_tree, try_lock, write_atomic
+from voxkit.rundir import digest, make_folder, read_config, remove, sync_tree, try_lock, write_atomic
 
 FACTS, UNIGRAM, DEV = "corpora.json", "unigram.npy", "dev"
 DEV_NAME = "--dev"  # as what is said calls it
@@ -88,19 +87,14 @@ class Corpora:
         """
         home = folder / "tokens" if kept is None else kept
         key = _key(config)
-        try:
-            home.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UserError(
-                f"{home.parent}: cannot create the folder: {error.strerror}", fix="choose another --out"
-            ) from error
+        make_folder(home.parent)
         with _alone(home):
             if ours is not None:
                 ours()
             if not _complete(home, key):
                 work = home.with_name(f"{home.name}.partial")
                 for old in (work, home):
-                    _remove(old)
+                    remove(old)
                 work.mkdir()
                 try:
                     _Maker(config, work, folder).make(key)
@@ -149,41 +143,21 @@ def _complete(folder: Path, key: str) -> bool:
     if facts.get("key") != key:
         return False
     # one process reads them all, and the others would do so after one another
-    check = _checks if int(os.environ.get("RANK", "0")) == 0 else _sizes
+    main = int(os.environ.get("RANK", "0")) == 0
     try:
-        found = check(folder)
+        found = _files(folder, read=main)
         sound = {name: one[: len(found[name])] for name, one in facts["files"].items()} == found
-    except (OSError, KeyError, TypeError, AttributeError):
+    except (OSError, UserError, KeyError, TypeError, AttributeError):
         sound = False
     if not sound:
         say(f"notice: {folder}: damaged; the texts are read again")
     return sound
 
 
-def _sizes(folder: Path) -> dict[str, list[int]]:
-    """Size of each file but FACTS, alone in a list."""
-    return {path.name: [path.stat().st_size] for path in folder.iterdir() if path.name != FACTS}
-
-
-def _checks(folder: Path) -> dict[str, list[int]]:
-    """Size and CRC-32 of each file but FACTS."""
-    found = {}
-    for path in sorted(folder.iterdir()):
-        if path.name != FACTS:
-            check = 0
-            with open(path, "rb") as file:
-                while part := file.read(1 << 20):
-                    check = zlib.crc32(part, check)
-            found[path.name] = [path.stat().st_size, check]
-    return found
-
-
-def _remove(path: Path) -> None:
-    """Whatever it is, if it is there."""
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
+def _files(folder: Path, read: bool = True) -> dict[str, list[int | str]]:
+    """Size and, where they are `read`, digest of each file but FACTS."""
+    paths = (path for path in folder.iterdir() if path.name != FACTS)
+    return {path.name: [path.stat().st_size, *([digest(path)] if read else [])] for path in paths}
 
 
 def _key(config: LmNce) -> str:
@@ -278,7 +252,7 @@ class _Maker:
             _require_words(dev, [self._write(DEV_NAME, DEV)])
         weights = self._weights()
         np.save(self.work / UNIGRAM, _unigram(weights, written))
-        facts = {"key": key, "weights": weights, "stems": stems, "files": _checks(self.work)}
+        facts = {"key": key, "weights": weights, "stems": stems, "files": _files(self.work)}
         write_atomic(self.work / FACTS, json.dumps(facts))
 
     def _texts(self, name: str) -> Iterable[list[str]]:

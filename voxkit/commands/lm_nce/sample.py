@@ -22,7 +22,7 @@ from voxkit.commands.lm_nce.scorer import OnnxScorer, TorchScorer, open_scorer
 from voxkit.commands.lm_nce.vocabulary import BEGIN, END, UNKNOWN
 from voxkit.errors import UserError
 from voxkit.progress import Meter, say
-from voxkit.rundir import writing
+from voxkit.rundir import make_folder, writing
 
 STDOUT = Path("-")
 AT_ONCE = 256  # hypotheses
@@ -157,12 +157,7 @@ def _written(out: Path) -> Iterator[IO[str]]:
         return
     stream = out.exists() and not out.is_file()
     out = out if stream else Path(os.path.realpath(out))  # a link stays one
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(
-            f"{out.parent}: cannot create the folder: {error.strerror}", fix="name another --out"
-        ) from error
+    make_folder(out.parent)
     temporary = None if stream else out.with_name(f".{out.name}.{os.getpid()}.tmp")
     try:
         with writing(out), open(temporary or out, "wb") as raw:

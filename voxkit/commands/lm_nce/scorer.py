@@ -18,6 +18,7 @@ from voxkit.commands.lm_nce.vocabulary import BEGIN, END, FILE, Vocabulary
 from voxkit.config import from_mapping
 from voxkit.errors import UserError
 from voxkit.onnx_model import OnnxModel
+from voxkit.packed import not_finite
 from voxkit.rundir import digest
 
 AT_ONCE = 1 << 23  # scores of whole vocabularies that are held in memory
@@ -157,23 +158,23 @@ def scorer_of(loaded: Bundle, normalised: bool = False, path: Path | None = None
         if not facts_of(loaded.assets).items() <= loaded.model.facts.items():
             raise UserError(f"{where}: {FILE} is that of another model", fix="copy the bundle again")
         scorer = OnnxScorer(loaded.model, config, Vocabulary.load(loaded.assets), normalised)
-        if not bool(scorer.weight.isfinite().all() and scorer.bias.isfinite().all() and _says_numbers(scorer)):
+        if not_finite({"weight": scorer.weight, "bias": scorer.bias, "hidden": _said(scorer)}):
             raise UserError(f"{where}: has weights that are no numbers", fix=fix)
         return scorer
     if not isinstance(loaded.model, LmModel):
         raise TypeError(f"scores by an LmModel, not a {type(loaded.model).__name__}")
-    if not all(bool(weight.isfinite().all()) for weight in loaded.model.parameters()):
+    if not_finite(loaded.model.state_dict()):
         raise UserError(f"{where}: has weights that are no numbers", fix=fix)
     return TorchScorer(loaded.model, normalised)
 
 
-def _says_numbers(scorer: OnnxScorer) -> bool:
-    """Whether a graph makes numbers of the beginning of a sentence and two words."""
+def _said(scorer: OnnxScorer) -> Tensor:
+    """(3, W) what a graph, whose weights are not to be seen, makes of the beginning of a sentence and two words."""
     hidden, state = scorer.advance(torch.tensor([BEGIN]), scorer.start(1))
     for word in (END, len(scorer.vocabulary) - 1):
         again, state = scorer.advance(torch.tensor([word]), state)
         hidden = torch.cat([hidden, again])
-    return bool(hidden.isfinite().all())
+    return hidden
 
 
 def open_scorer(path: Path, normalised: bool = False, threads: int = 1) -> TorchScorer | OnnxScorer:

@@ -234,7 +234,7 @@ def train(settings: LmNce, out: Path) -> None:
     Raises:
         UserError, DataError, Interrupted: see `voxkit.train.run.train`. Bad data leave nothing behind.
     """
-    main = int(os.environ.get("RANK", "0")) == 0
+    main, new = int(os.environ.get("RANK", "0")) == 0, not out.exists()
     _require_ours(settings, out)
     task = partial(LmTask, settings, kept=out / TOKENS, ours=lambda: _require_ours(settings, out))
     try:
@@ -242,8 +242,9 @@ def train(settings: LmNce, out: Path) -> None:
     except BaseException:
         if main and not (out / CONFIG).exists():  # tokens stay if they are complete
             lock_of(out / TOKENS).unlink(missing_ok=True)
-            with suppress(OSError):
-                out.rmdir()
+            if new:
+                with suppress(OSError):
+                    out.rmdir()
         raise
 
 

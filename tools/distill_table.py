@@ -2,14 +2,15 @@
 
 Reads `<exp>/seed<S>/fold<F>/<system>` (a trained or quantized model) and `<system>-test` (what `audio-event score`
 wrote), and the teachers in `<teachers>/fold<F>/teacher` and `test`. Writes systems.tsv, folds.tsv and size.png into
---out, and scores.txt, whose `%` lines are the recipe's headline. Intervals are bootstraps over clips, the same draws
-for all systems and seeds.
+--out, and scores.txt, whose `%` lines are the recipe's headline. Intervals are bootstraps over clips, the
+same draws for all systems, and seeds.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,10 +18,11 @@ import torch
 from numpy.typing import NDArray
 
 from voxkit import bundle
+from voxkit.decode.predictions import Predictions, pooled
 from voxkit.metrics.calibration import quantiles
 from voxkit.metrics.classify_plots import Costed, accuracy_against_cost
 from voxkit.metrics.mcnemar import mcnemar_pooled
-from voxkit.metrics.resampling import draws_with_replacement
+from voxkit.metrics.resampling import draws_with_replacement, seed_weights
 from voxkit.nn.counting import count
 
 SYSTEMS = {
@@ -32,8 +34,56 @@ SYSTEMS = {
     "distilled-after": "+ distillation, quantized after",
 }
 TEACHER, STUDENT, DISTILLED, QUANTIZED = "teacher", "student", "distilled", "distilled-quantized"
-DRAWS = 10_000
-Rights = NDArray[np.bool_]  # (seeds, clips)
+PAIRS = ((DISTILLED, STUDENT), (QUANTIZED, STUDENT))  # a system, and what it is compared with
+ACCURACY, EER = 0, 2  # columns of `ClassifyReport.measures`
+DRAWS, AT_ONCE = 2000, 500
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A system's measures over all folds, and their bootstrap.
+
+    Attributes:
+        right: (S, N) whether each clip was told rightly, with each seed.
+        values: (4,) accuracy, macro AUC, EER and average precision [per cent], means over seeds.
+        draws: (R, 4) of those, over clips, the same for all systems, and seeds.
+    """
+
+    right: NDArray[np.bool_]
+    values: NDArray[np.float64]
+    draws: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, runs: list[list[Path]], seed: int) -> Measured:
+        """From what `score` wrote: folders by seed and fold."""
+        reports = [in_order(pooled(folders)).report() for folders in runs]
+        count = len(reports[0].judged)
+        times = draws_with_replacement(np.random.default_rng(0), DRAWS, count)
+        parts = np.split(times, range(AT_ONCE, DRAWS, AT_ONCE))
+        each = np.stack([np.concatenate([report.measures(part) for part in parts]) for report in reports])
+        weights = seed_weights(np.random.default_rng(seed), DRAWS, len(reports))
+        values = np.mean([report.measures(np.ones((1, count)))[0] for report in reports], axis=0)
+        draws = np.einsum("rs,srm->rm", weights, each) / len(reports)
+        return cls(np.stack([report.right for report in reports]), values, draws)
+
+    def interval(self, column: int) -> tuple[float, float, float]:
+        """A measure and its 95 % interval [per cent]."""
+        return float(self.values[column]), *quantiles(self.draws[:, column])
+
+    def change(self, before: Measured, column: int) -> tuple[float, float, float]:
+        """By how much an error is larger than before, relatively, and the interval [per cent]."""
+        after, former = (_errors(np.vstack([one.values, one.draws])[:, column], column) for one in (self, before))
+        changes = 100 * (after / np.maximum(former, 1e-9) - 1)
+        return float(changes[0]), *quantiles(changes[1:])
+
+
+def _errors(values: NDArray[np.float64], column: int) -> NDArray[np.float64]:
+    return 100 - values if column == ACCURACY else values
+
+
+def in_order(said: Predictions) -> Predictions:
+    """In the order of their ids, so that the same clips are drawn for all."""
+    return replace(said, items=tuple(sorted(said.items, key=lambda item: item.id)))
 
 
 def main() -> None:
@@ -51,14 +101,16 @@ def main() -> None:
         for name in SYSTEMS
     }
     tests[TEACHER] = [[args.teachers / f"fold{fold}" / "test" for fold in args.folds]]
-    right = {name: np.array([answers(folders) for folders in by_seed]) for name, by_seed in tests.items()}
+    found = {name: Measured.of(runs, seed) for seed, (name, runs) in enumerate(tests.items())}
     sizes = {name: bundle.size(path).weights for name, path in models.items()}
     args.out.mkdir(parents=True, exist_ok=True)
-    save(args.out / "1_systems.tsv", systems_table(right, sizes, models))
+    save(args.out / "1_systems.tsv", systems_table(found, sizes, models))
     save(args.out / "2_folds.tsv", folds_table(tests, args.folds))
     save(args.out / "3_int8.tsv", runtimes_table(args.exp / "int8"))
-    (args.out / "scores.txt").write_text("".join(f"{line}\n" for line in headline(right, sizes)), encoding="utf-8")
-    points = [Costed(title(name), sizes[name], *accuracy(right[name]), title(name)) for name in (TEACHER, *SYSTEMS)]
+    (args.out / "scores.txt").write_text("".join(f"{line}\n" for line in headline(found, sizes)), encoding="utf-8")
+    points = [
+        Costed(title(name), sizes[name], *found[name].interval(ACCURACY), title(name)) for name in (TEACHER, *SYSTEMS)
+    ]
     accuracy_against_cost(
         points, args.out / "1_size.png", xlabel="file of the weights", title="ESC-10, five folds", unit="B"
     )
@@ -68,48 +120,24 @@ def title(name: str) -> str:
     return SYSTEMS.get(name, name)
 
 
-def answers(folders: list[Path]) -> NDArray[np.bool_]:
-    """Whether each clip of the folds' tests was told rightly, in the order of their ids."""
-    found = {}
-    for folder in folders:
-        for text in (folder / "predictions.jsonl").read_text(encoding="utf-8").splitlines():
-            line = json.loads(text)
-            found[line["id"]] = [line["best"]] == line["labels"]
-    return np.array([found[name] for name in sorted(found)])
-
-
-def draws(right: Rights, seed: int = 0) -> NDArray[np.float64]:
-    """(R,) mean error over seeds in each draw of clips [per cent]; equal draws for equal numbers of clips."""
-    times = draws_with_replacement(np.random.default_rng(seed), DRAWS, right.shape[1])
-    return 100 - 100 * (times @ right.mean(axis=0)) / right.shape[1]
-
-
-def accuracy(right: Rights) -> tuple[float, float, float]:
-    """Mean over seeds, and its 95 % interval over clips [per cent]."""
-    low, high = quantiles(100 - draws(right))
-    return 100 * float(right.mean()), low, high
-
-
-def change_of_error(right: Rights, before: Rights) -> tuple[float, float, float]:
-    """By how much the error is larger than before, relatively, and the interval [per cent]."""
-    errors = 100 - 100 * right.mean(), 100 - 100 * before.mean()
-    low, high = quantiles(100 * (draws(right) / np.maximum(draws(before), 1e-9) - 1))
-    return 100 * float(errors[0] / max(errors[1], 1e-9) - 1), low, high
-
-
-def headline(right: dict[str, Rights], sizes: dict[str, int]) -> list[str]:
-    """Every system's accuracy; what teaching and quantization change; sizes."""
+def headline(found: dict[str, Measured], sizes: dict[str, int]) -> list[str]:
+    """Every system's accuracy and equal error rate; what teaching and quantization change; sizes."""
     lines = []
-    for name in (TEACHER, *SYSTEMS):
-        value, low, high = accuracy(right[name])
-        seeds, clips = right[name].shape
-        lines.append(f"%ACC {value:.2f} [ {low:.2f} to {high:.2f}, {clips} clips x {seeds} seed(s) ] {title(name)}")
-    for name in (DISTILLED, QUANTIZED):
-        value, low, high = change_of_error(right[name], right[STUDENT])
-        lines.append(f"%ERR-CHANGE {value:+.1f} [ {low:+.1f} to {high:+.1f}, 95 % ] {title(name)}, against the student")
-    pooled = mcnemar_pooled(right[DISTILLED], right[QUANTIZED])
+    for measure, column in (("ACC", ACCURACY), ("EER", EER)):
+        for name in (TEACHER, *SYSTEMS):
+            value, low, high = found[name].interval(column)
+            seeds, clips = found[name].right.shape
+            lines.append(
+                f"%{measure} {value:.2f} [ {low:.2f} to {high:.2f}, {clips} clips x {seeds} seed(s) ] {title(name)}"
+            )
+    for measure, column in (("ERR", ACCURACY), ("EER", EER)):
+        for name, before in PAIRS:
+            value, low, high = found[name].change(found[before], column)
+            told = f"{value:+.1f} [ {low:+.1f} to {high:+.1f}, 95 % ]"
+            lines.append(f"%{measure}-CHANGE {told} {title(name)}, against {title(before)}")
+    test = mcnemar_pooled(found[DISTILLED].right, found[QUANTIZED].right)
     lines.append(
-        f"%ACC-CHANGE {pooled.difference:+.2f} [ {pooled.low:+.2f} to {pooled.high:+.2f} points, p = {pooled.p:.2g} ] "
+        f"%ACC-CHANGE {test.difference:+.2f} [ {test.low:+.2f} to {test.high:+.2f} points, p = {test.p:.2g} ] "
         f"{title(QUANTIZED)}, against {title(DISTILLED)}"
     )
     for other in (DISTILLED, TEACHER):
@@ -119,7 +147,7 @@ def headline(right: dict[str, Rights], sizes: dict[str, int]) -> list[str]:
     return lines
 
 
-def systems_table(right: dict[str, Rights], sizes: dict[str, int], models: dict[str, Path]) -> list[tuple[str, ...]]:
+def systems_table(found: dict[str, Measured], sizes: dict[str, int], models: dict[str, Path]) -> list[tuple[str, ...]]:
     """A row for each system."""
     rows = [
         (
@@ -132,26 +160,34 @@ def systems_table(right: dict[str, Rights], sizes: dict[str, int], models: dict[
             "of student [%]",
             "accuracy [%]",
             "error change [%]",
+            "EER [%]",
+            "EER change [%]",
         )
     ]
     for name in (TEACHER, *SYSTEMS):
-        found = bundle.load(models[name])
-        features = found.config["features"]
-        frames = round(found.config["clip"]["seconds"] / features["frame_shift"])
-        counts = count(found.model, torch.zeros(1, frames, features["num_mels"]))
-        value, low, high = accuracy(right[name])
-        change = change_of_error(right[name], right[STUDENT])
+        loaded = bundle.load(models[name])
+        features = loaded.config["features"]
+        frames = round(loaded.config["clip"]["seconds"] / features["frame_shift"])
+        counts = count(loaded.model, torch.zeros(1, frames, features["num_mels"]))
+        own = name in (STUDENT, TEACHER)
+        changes = [(0.0,) * 3 if own else found[name].change(found[STUDENT], column) for column in (ACCURACY, EER)]
+        told = ["" if own else f"{value:+.1f} ({low:+.1f} to {high:+.1f})" for value, low, high in changes]
+        rates = [
+            f"{value:.2f} ({low:.2f} to {high:.2f})" for value, low, high in map(found[name].interval, (ACCURACY, EER))
+        ]
         rows.append(
             (
                 title(name),
                 f"{counts.parameters:,}",
                 f"{counts.multiply_adds:,}",
-                str(found.quantization.bits if found.quantization else 32),
+                str(loaded.quantization.bits if loaded.quantization else 32),
                 f"{sizes[name]:,}",
                 f"{100 * sizes[name] / sizes[TEACHER]:.2f}",
                 f"{100 * sizes[name] / sizes[STUDENT]:.1f}",
-                f"{value:.2f} ({low:.2f} to {high:.2f})",
-                "" if name in (STUDENT, TEACHER) else f"{change[0]:+.1f} ({change[1]:+.1f} to {change[2]:+.1f})",
+                rates[0],
+                told[0],
+                rates[1],
+                told[1],
             )
         )
     return rows
@@ -161,10 +197,10 @@ def folds_table(tests: dict[str, list[list[Path]]], folds: list[str]) -> list[tu
     """Accuracy of each system in each fold, mean over seeds [per cent]."""
     rows: list[tuple[str, ...]] = [("accuracy [%]", *(f"fold {fold}" for fold in folds))]
     for name in (TEACHER, *SYSTEMS):
-        columns = zip(*tests[name], strict=True)
-        rows.append(
-            (title(name), *(f"{np.mean([100 * answers([f]).mean() for f in column]):.2f}" for column in columns))
-        )
+        means = [
+            np.mean([Predictions.read(run).report().right for run in runs]) for runs in zip(*tests[name], strict=True)
+        ]
+        rows.append((title(name), *(f"{100 * mean:.2f}" for mean in means)))
     return rows
 
 

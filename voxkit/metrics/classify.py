@@ -216,8 +216,8 @@ class ClassifyReport:
         found[~np.isfinite(found).all(axis=2)] = np.nan
         return found
 
-    def _measures(self, weight: Doubles) -> Doubles:
-        """(R, 4) accuracy and the macro means where each clip counts `weight` (R, N) times."""
+    def measures(self, weight: Doubles) -> Doubles:
+        """(R, 4) accuracy, macro AUC, EER and average precision where each clip counts `weight` (R, N) times."""
         by_class = self._by_class(weight)
         known = np.isfinite(by_class)
         with np.errstate(invalid="ignore"):
@@ -226,8 +226,8 @@ class ClassifyReport:
 
     @cached_property
     def _intervals(self) -> list[Interval]:
-        values = self._measures(np.ones((1, len(self.judged))))[0]
-        draws = np.concatenate([np.zeros((0, len(values))), *(self._measures(weight) for weight in self._weights())])
+        values = self.measures(np.ones((1, len(self.judged))))[0]
+        draws = np.concatenate([np.zeros((0, len(values))), *(self.measures(weight) for weight in self._weights())])
         return [Interval(float(value), *quantiles(draws[:, column])) for column, value in enumerate(values)]
 
     def _weights(self) -> Iterator[Doubles]:
@@ -299,7 +299,7 @@ class ClassifyReport:
         groups = sorted(set(names.tolist()))
         inside = names == np.array(groups)[:, None]
         found = {}
-        for name, mask, (accuracy, *macro) in zip(groups, inside, self._measures(inside.astype(float)), strict=True):
+        for name, mask, (accuracy, *macro) in zip(groups, inside, self.measures(inside.astype(float)), strict=True):
             auc, eer, mean_ap = map(_known, macro)
             found[name] = ByGroup(int(mask.sum()), int(self.right[mask].sum()), float(accuracy), auc, eer, mean_ap)
         return found

@@ -46,14 +46,14 @@ def resampled(
         seeds = np.ones((rows, 1))
         for place, system in enumerate(systems):
             if place == 0 or not same_models:
-                seeds = _seeds(rng, rows, len(system))
+                seeds = seed_weights(rng, rows, len(system))
             by_seed = (times @ system.transpose(1, 0, 2).reshape(units, -1)).reshape(rows, len(system), kinds)
             sums[begin : begin + rows, place] = np.einsum("rs,rsk->rk", seeds, by_seed) / len(system)
     return sums
 
 
-def _seeds(rng: np.random.Generator, rows: int, count: int) -> Doubles:
-    """(rows, count) the weights of seeds; they sum to `count`."""
+def seed_weights(rng: np.random.Generator, rows: int, count: int) -> Doubles:
+    """(rows, count) the weights of seeds that are drawn, spread as `resampled` says; they sum to `count`."""
     if count == 1:
         return np.ones((rows, 1))
     return 1 + (draws_with_replacement(rng, rows, count) - 1) * np.sqrt(count / (count - 1))

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from pydantic import Field
 
 from voxkit import rundir
-from voxkit.commands.options import PARTS, parts, shard_out
 from voxkit.config import Config
+from voxkit.data.sharding import PARTS, parts, shard_out
 from voxkit.errors import UserError
 from voxkit.rundir import RunDir, environment, output, read_config, write_atomic, writing
 

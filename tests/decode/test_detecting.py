@@ -94,7 +94,7 @@ def test_pictures_are_drawn_on_demand(tmp_path: Path) -> None:
     detecting.find(detector(), clips, 0.0, tmp_path, ["scene"])
     assert (tmp_path / "plots" / "scene.png").stat().st_size > 10_000
     with pytest.raises(UserError, match="--plot other: no such recording"):
-        detecting.find(detector(), clips, 0.0, tmp_path, ["other"])
+        detecting.require_known(["other"], clips)
 
 
 def test_recordings_that_cannot_be_used(tmp_path: Path) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,17 +14,18 @@ from voxkit.data import audio
 from voxkit.data.audio import AudioError
 from voxkit.data.clips import Clip, is_audio, open_clips
 from voxkit.data.detect_config import DetectConfig
-from voxkit.data.manifests import CUTS, write_cuts
+from voxkit.data.manifests import CUTS, parse_shard, write_cuts
+from voxkit.data.sharding import PARTS, parts_like, shard_out
 from voxkit.decode import detecting
 from voxkit.decode.classifier import Classifier
-from voxkit.decode.detecting import EVENTS, Detector
+from voxkit.decode.detecting import EVENTS, REJECTED, REJECTED_AUDIO, Detector
 from voxkit.decode.examination import Known, digests
 from voxkit.decode.labelling import decided, labelled, of_classes, predict, read_thresholds, rows
-from voxkit.decode.predictions import Predictions
+from voxkit.decode.predictions import PREDICTIONS, Predictions
 from voxkit.errors import UserError
 from voxkit.metrics.classify import THRESHOLD
 from voxkit.progress import say
-from voxkit.rundir import output
+from voxkit.rundir import Output, output, write_atomic
 
 LONG = 2.0  # times the network's input: longer audio files are recordings, in which events are looked for
 
@@ -44,6 +46,8 @@ class Request:
     background: tuple[str, ...] = ()
     plots: tuple[str, ...] = ()
     max_bad: float = 0.0
+    shard: str | None = None  # I/N: every N-th clip from the I-th on
+    merged: bool = False  # whether what all shards wrote is joined
 
     @property
     def command(self) -> str:
@@ -67,6 +71,11 @@ class Request:
             self.inputs, label, "multi", known.shortest, self.max_bad, rejected, classes=None, need_labels=False
         )
 
+    def own(self, clips: Sequence[Clip]) -> Sequence[Clip]:
+        """Those of this shard."""
+        index, count = parse_shard(self.shard) if self.shard else (1, 1)
+        return clips[index - 1 :: count]
+
     def spec(self, known: Known) -> dict[str, Any]:
         """What decides the result; `head` and `classes` are for those who read the predictions."""
         return {
@@ -86,6 +95,10 @@ def run(request: Request, out: Path | None) -> None:
     Raises:
         UserError, DataError: no model or file there, or clips that cannot be used, all of them together.
     """
+    if request.merged and request.shard is not None:
+        raise UserError("--merge joins the parts of all shards; --shard does one", fix="give one of them")
+    if out is None and (request.merged or request.shard is not None):
+        raise UserError("--shard and --merge need a folder", fix="give --out DIR")
     if Path("-") in request.inputs:
         raise UserError("- is standard input, which is listened to as a stream", fix="give --stream, or name files")
     known = Known.of_bundle(request.model, request.system)
@@ -121,15 +134,44 @@ def _label(request: Request, known: Known, out: Path | None) -> None:
             print(f"{id}\t{name}\t{posterior:.4f}")
         return
     spec = {"mode": "clips", **request.spec(known), "label": known.field(request.label)}
-    with output(out, request.command, spec, resumable=False) as place:
+    with _place(request, out, spec) as (place, folders):
         if not place.done:
-            clips = request.clips(known, place.work / "rejected.jsonl")
-            classifier = Classifier.load(request.model, request.system)
-            said = predict(classifier, clips, None, request.max_bad, place.work / "rejected_audio.jsonl")
+            clips = request.clips(known, place.work / REJECTED)
+            if request.merged:
+                said = _joined(folders, clips, known)
+            else:
+                classifier = Classifier.load(request.model, request.system)
+                own = request.own(clips)
+                said = predict(classifier, own, None, request.max_bad, place.work / REJECTED_AUDIO)
             said.write(place.work)
             write_cuts(_cuts(said, clips, request.limits(known)), place.work / CUTS)
             say(f"labelled {len(said.items)} clips")
-    print(out / CUTS)
+    print(place.out / CUTS)
+
+
+@contextmanager
+def _place(request: Request, out: Path, spec: Mapping[str, Any]) -> Iterator[tuple[Output, list[Path]]]:
+    """Where the result goes, and the folders of the parts that it is joined from, if it is."""
+    folders = parts_like(out, spec) if request.merged else []
+    more: dict[str, Any] = {} if request.shard is None else {"shard": request.shard}
+    more |= {"merged": len(folders)} if request.merged else {}
+    keep = PARTS if request.shard is None else None
+    with output(shard_out(out, request.shard), request.command, {**spec, **more}, keep, resumable=False) as place:
+        yield place, folders
+        if not place.done and folders:
+            rejected = [file.read_bytes() for folder in folders if (file := folder / REJECTED_AUDIO).exists()]
+            if rejected:
+                write_atomic(place.work / REJECTED_AUDIO, b"".join(rejected))
+
+
+def _joined(folders: Sequence[Path], clips: Sequence[Clip], known: Known) -> Predictions:
+    """What all shards said, in the order of the clips."""
+    full = [
+        folder for folder in folders if (folder / PREDICTIONS).stat().st_size
+    ]  # there may be more shards than clips
+    said = {item.id: item for folder in full for item in Predictions.read(folder).items}
+    items = tuple(said[clip.id] for clip in clips if clip.id in said)
+    return Predictions(known.head, tuple(known.classes), items)
 
 
 def _cuts(said: Predictions, clips: Sequence[Clip], limits: Sequence[float] | None) -> list[Any]:
@@ -150,14 +192,18 @@ def _detect(request: Request, known: Known, out: Path | None) -> None:
         return
     spec = {"mode": "detect", **request.spec(known), "detect": to_dict(request.detect)}
     spec |= {"background": list(request.background), "plots": list(request.plots)}
-    with output(out, request.command, spec, resumable=False) as place:
+    with _place(request, out, spec) as (place, folders):
         if not place.done:
-            clips = request.clips(known, place.work / "rejected.jsonl")
+            clips = request.clips(known, place.work / REJECTED)
             detecting.require_recordings(clips)
-            found = detecting.find(_detector(request, known), clips, request.max_bad, place.work, request.plots)
-            detecting.write(found, place.work)
-    detecting.show(list(detecting.read_events(out / EVENTS).items()), several)
-    print(f"events: {out / EVENTS}, {out / CUTS}", file=sys.stderr)
+            detecting.require_known(request.plots, clips)
+            if request.merged:
+                detecting.join(folders, [clip.id for clip in clips], place.work)
+            else:
+                own, detector = request.own(clips), _detector(request, known)
+                detecting.write(detecting.find(detector, own, request.max_bad, place.work, request.plots), place.work)
+    detecting.show(list(detecting.read_events(place.out / EVENTS).items()), several)
+    print(f"events: {place.out / EVENTS}, {place.out / CUTS}", file=sys.stderr)
 
 
 def _detector(request: Request, known: Known) -> Detector:

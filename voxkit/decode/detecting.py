@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ from voxkit.data.audio import AudioError, Samples
 from voxkit.data.clips import Clip, load_clip
 from voxkit.data.detect_config import DetectConfig
 from voxkit.data.events import Event, supervisions, table
-from voxkit.data.manifests import CUTS, write_cuts
+from voxkit.data.manifests import CUTS, read_lines, write_cuts
 from voxkit.decode.classifier import Classifier
 from voxkit.decode.events import Heard, detect
 from voxkit.errors import Problems, UserError
@@ -21,6 +23,7 @@ from voxkit.progress import track
 from voxkit.rundir import write_atomic
 
 SUPERVISIONS, EVENTS, PLOTS = "supervisions.jsonl.gz", "events.tsv", "plots"
+REJECTED, REJECTED_AUDIO = "rejected.jsonl", "rejected_audio.jsonl"  # lines that are bad, and clips that are
 HEAD = ("recording", "start", "end", "label", "score")
 
 
@@ -91,14 +94,10 @@ def find(
         plots: ids of recordings to draw.
 
     Raises:
-        UserError, DataError: nothing is called so; see `listen`.
+        DataError: see `listen`.
     """
-    strange = sorted(set(plots) - {clip.id for clip in clips})
-    if strange:
-        known = ", ".join(clip.id for clip in clips[:5])
-        raise UserError(f"--plot {', '.join(strange)}: no such recording", fix=f"name one of {known} ...")
     found = []
-    for clip, samples, heard in listen(detector, clips, max_bad, work and work / "rejected_audio.jsonl"):
+    for clip, samples, heard in listen(detector, clips, max_bad, work and work / REJECTED_AUDIO):
         events = detector.events(heard)
         found.append((clip, events))
         if work is not None and clip.id in plots:
@@ -108,6 +107,14 @@ def find(
             event_plot(samples, detector.classifier.rate, events, centres, heard.posteriors,
                        detector.classifier.classes, clip.id, file)  # fmt: skip
     return found
+
+
+def require_known(plots: Sequence[str], clips: Sequence[Clip]) -> None:
+    """Raise a UserError for recordings to draw that are not there."""
+    strange = sorted(set(plots) - {clip.id for clip in clips})
+    if strange:
+        known = ", ".join(clip.id for clip in clips[:5])
+        raise UserError(f"--plot {', '.join(strange)}: no such recording", fix=f"name one of {known} ...")
 
 
 def require_recordings(clips: Sequence[Clip]) -> None:
@@ -132,6 +139,32 @@ def write(found: Sequence[tuple[Clip, Sequence[Event]]], work: Path) -> None:
     write_cuts(lines, work / SUPERVISIONS)
     rows = ["\t".join(HEAD), *tsv(((clip.id, events) for clip, events in found), named=True)]
     write_atomic(work / EVENTS, "".join(f"{row}\n" for row in rows))
+
+
+def join(parts: Sequence[Path], order: Sequence[str], work: Path) -> None:
+    """Write what `write` and `find` wrote into several folders as one, in the order of the recordings' ids."""
+    found: dict[str, tuple[Mapping[str, Any], list[Mapping[str, Any]], list[str]]] = {}
+    for part in parts:
+        events = iter(_data(part / SUPERVISIONS))
+        rows = iter((part / EVENTS).read_text(encoding="utf-8").splitlines()[1:])
+        for cut in _data(part / CUTS):
+            count = len(cut["supervisions"])
+            found[cut["id"]] = cut, list(islice(events, count)), list(islice(rows, count))
+        for picture in (part / PLOTS).glob("*"):
+            (work / PLOTS).mkdir(exist_ok=True)
+            shutil.copyfile(picture, work / PLOTS / picture.name)
+    heard = [found[id] for id in order if id in found]
+    write_cuts((cut for cut, _, _ in heard), work / CUTS)
+    write_cuts((event for _, events, _ in heard for event in events), work / SUPERVISIONS)
+    table = ["\t".join(HEAD), *(row for _, _, rows in heard for row in rows)]
+    write_atomic(work / EVENTS, "".join(f"{row}\n" for row in table))
+
+
+def _data(file: Path) -> Iterator[Mapping[str, Any]]:
+    for line in read_lines([file]):
+        if line.data is None:
+            raise UserError(f"{line.where}: {line.error}", fix="make this part again")
+        yield line.data
 
 
 def tsv(found: Iterable[tuple[str, Sequence[Event]]], named: bool) -> Iterator[str]:

@@ -12,7 +12,7 @@ from voxkit.data.clips import Clip, reference_events
 from voxkit.data.events import Event
 from voxkit.decode import events
 from voxkit.decode.classifier import TOGETHER, Classifier
-from voxkit.decode.detecting import EVENTS, HEAD, Detector, listen, tsv
+from voxkit.decode.detecting import EVENTS, HEAD, REJECTED, REJECTED_AUDIO, Detector, listen, tsv
 from voxkit.decode.events import Heard, thresholds_of
 from voxkit.decode.examination import Examination, Known, clips_of, digests
 from voxkit.decode.labelling import read_thresholds, write_thresholds
@@ -77,10 +77,8 @@ class _Scoring:
         self.spotted: list[SpottedRecording] = []
         heard: list[Heard] = []
         references: list[list[Event]] = []
-        clips = clips_of(examined, known, work and work / "rejected.jsonl")
-        for clip, samples, one in listen(
-            self.detector, clips, examined.max_bad, work and work / "rejected_audio.jsonl"
-        ):
+        clips = clips_of(examined, known, work and work / REJECTED)
+        for clip, samples, one in listen(self.detector, clips, examined.max_bad, work and work / REJECTED_AUDIO):
             reference = [event for event in reference_events(clip) if event.label not in examined.background]
             self.clips.append(clip)
             heard.append(one)

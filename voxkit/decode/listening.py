@@ -104,7 +104,13 @@ def label_or_listen(request: Request, source: Source | None, out: Path | None) -
 
 def only_stream(request: Request, source: Source, out: Path | None) -> None:
     """`apply --stream`, with what does not go with it refused; see `run`."""
-    given = {"--out": out, "--plot": request.plots, "--top": request.top, "--detect and --clips": request.detects}
+    given: dict[str, object] = {
+        "--out": out,
+        "--plot": request.plots,
+        "--top": request.top,
+        "--detect and --clips": request.detects,
+    }
+    given |= {"--shard": request.shard, "--merge": True if request.merged else None}
     wrong = [name for name, value in given.items() if value not in (None, ())]
     if wrong:
         raise UserError(f"--stream prints what it hears, and does not go with {wrong[0]}", fix="leave one of them out")

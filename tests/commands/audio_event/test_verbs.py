@@ -190,6 +190,62 @@ def test_long_recordings_become_events(place: Path, tmp_path: Path, capsys: pyte
     assert [line.split("\t")[2] for line in capsys.readouterr().out.splitlines()] == ["high"]
 
 
+def test_shards_of_clips_are_joined_as_if_they_were_one(
+    place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(place / "tones", tmp_path / "some")
+    (tmp_path / "some" / "low" / "0.wav").write_bytes(b"RIFF")  # rejected with every shard's list of lines
+    samples = np.full(tones.RATE, np.nan, np.float32)
+    soundfile.write(tmp_path / "some" / "high" / "1.wav", samples, tones.RATE, subtype="FLOAT")  # by one shard alone
+    given: dict[str, Any] = {"max_bad": 1.0}
+    apply(place / "single", [tmp_path / "some"], tmp_path / "whole", **given)
+    out = tmp_path / "many"
+    for shard in ("1/3", "2/3"):
+        apply(place / "single", [tmp_path / "some"], out, shard=shard, **given)
+    with pytest.raises(UserError, match="parts are missing: 3/3"):
+        apply(place / "single", [tmp_path / "some"], out, merge=True, **given)
+    apply(place / "single", [tmp_path / "some"], out, shard="3/3", **given)
+    with pytest.raises(UserError, match="made with other settings"):
+        apply(place / "single", [tmp_path / "some"], out, merge=True, threshold=0.9, **given)
+    apply(place / "single", [tmp_path / "some"], out, merge=True, **given)
+    capsys.readouterr()
+    apply(place / "single", [tmp_path / "some"], out, merge=True, **given)
+    assert "nothing to do" in capsys.readouterr().err
+    assert lines(out) == lines(tmp_path / "whole")
+    assert len(lines(out)) == 10
+    for name in ("predictions.jsonl", "rejected.jsonl", "rejected_audio.jsonl"):
+        assert (out / name).read_text() == (tmp_path / "whole" / name).read_text()
+
+
+def test_there_may_be_more_shards_than_clips(place: Path, tmp_path: Path) -> None:
+    for shard in range(1, 15):
+        apply(place / "single", [place / "tones"], tmp_path, shard=f"{shard}/14")
+    assert lines(tmp_path / "shard-14-of-14") == []
+    apply(place / "single", [place / "tones"], tmp_path, merge=True)
+    assert [line["id"] for line in lines(tmp_path)] == [cut["id"] for cut in open_cuts_of(place / "tones")]
+
+
+def test_shards_of_recordings_are_joined_as_if_they_were_one(
+    place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = [tmp_path / f"{name}.wav" for name in ("b", "a", "c")]
+    for file, length in zip(files, (5, 3, 1), strict=True):
+        soundfile.write(file, tones.scene(*SCENE[:length]), tones.RATE)
+    more: dict[str, Any] = {**QUIET, "plot": ["c"], "detect": True}
+    apply(place / "quiet", files, tmp_path / "whole", **more)
+    printed = capsys.readouterr().out
+    for shard in ("1/2", "2/2"):
+        apply(place / "quiet", files, tmp_path / "many", shard=shard, **more)
+    capsys.readouterr()
+    apply(place / "quiet", files, tmp_path / "many", merge=True, **more)
+    assert capsys.readouterr().out == printed
+    for name in ("cuts.jsonl.gz", "supervisions.jsonl.gz"):
+        assert lines(tmp_path / "many", name) == lines(tmp_path / "whole", name)
+    assert [line["id"] for line in lines(tmp_path / "many")] == ["b", "a", "c"]
+    for name in ("events.tsv", "plots/c.png"):
+        assert (tmp_path / "many" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
 def test_events_are_scored_and_tuned(place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     score([place / "quiet", place / "scene.jsonl.gz"], tmp_path / "x", events=True, collar=0.3, **QUIET)
     assert "%F1 100.00 [ precision 100.00, recall 100.00, 3 of 3 events" in capsys.readouterr().out
@@ -262,6 +318,11 @@ def test_what_does_not_go_is_told(place: Path, tmp_path: Path) -> None:
         ("no such manifest", lambda: apply(single, [tmp_path / "none.jsonl"])),
         ("missing file: 1", lambda: apply(single, [tmp_path / "none.wav"])),
         ("holds no trained model", lambda: apply(clips, [clips])),
+        ("give one of them", lambda: apply(single, [clips], tmp_path / "x", shard="1/2", merge=True)),
+        ("need a folder", lambda: apply(single, [clips], shard="1/2")),
+        ("not a part", lambda: apply(single, [clips], tmp_path / "x", shard="3/2")),
+        ("no parts to merge", lambda: apply(single, [clips], tmp_path / "x", merge=True)),
+        ("does not go with --shard", lambda: apply(single, [place / "scene.wav"], stream=True, shard="1/2")),
         ("give --stream", lambda: apply(single, [Path("-")])),
         ("--plot writes a picture", lambda: apply(single, [place / "scene.wav"], plot=["scene"])),
         ("these are clips", lambda: apply(single, [clips], plot=["x"])),

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from voxkit.commands.options import Shard, shard_out
+from voxkit.commands.options import Shard
 from voxkit.errors import UserError
 
 By = Literal["speaker", "cut"]
@@ -130,6 +130,7 @@ def add_noise(
       voxkit cuts add-noise data/train.jsonl.gz --noise data/esc10/cuts_all.jsonl.gz --snr 5 --out data/noisy
     """
     from voxkit.commands.cuts import noisy
+    from voxkit.data.sharding import shard_out
 
     chosen = noisy.Choice.of(snr, kinds, noise, clean, seed)
     print(noisy.add_noise(cuts, shard_out(out, shard), chosen, shard))

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import typer
 from pydantic import Field
 
-from voxkit.commands.options import MaxBad, Merge, NumJobs, Shard, shard_out
+from voxkit.commands.options import MaxBad, Merge, NumJobs, Shard
 from voxkit.config import Config, ConfigFile, PrintConfig, Set, build, to_yaml
 from voxkit.decode.settings import SearchConfig
 from voxkit.errors import UserError
@@ -135,6 +135,7 @@ def decode(
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ.setdefault(name, "1")  # one core a process; read when numpy and torch are imported
     from voxkit.commands.decode.task import Job, run, run_tune
+    from voxkit.data.sharding import shard_out
 
     if exp is None or not inputs:  # told above; mypy cannot know
         raise UserError("nothing to decode", fix="see voxkit decode --help")

@@ -21,13 +21,13 @@ from voxkit.commands.decode.material import Material, gather
 from voxkit.commands.decode.part import Layout, Record, Worker
 from voxkit.commands.decode.recognise import Cost
 from voxkit.commands.decode.tune import Grid
-from voxkit.commands.options import PARTS, parts
-from voxkit.config import diff, to_dict
+from voxkit.config import to_dict
 from voxkit.data.checks import to_cut
 from voxkit.data.lang import Lang
 from voxkit.data.manifests import manifest_files
 from voxkit.data.parts import Part
 from voxkit.data.pool import WorkerDied, spread
+from voxkit.data.sharding import PARTS, parts_like
 from voxkit.decode.folder import CONFUSION, HYPOTHESES, LATTICES, REJECTED
 from voxkit.errors import DataError, Interrupted, Problem, Problems, UserError
 from voxkit.progress import Meter, say
@@ -101,7 +101,7 @@ def run(job: Job, out: Path | None, shard: str | None, merge: bool, plot: Sequen
     if out is None:
         _print(job)
         return
-    folders = _parts_of(job, out) if merge else []
+    folders = parts_like(out, job.spec()) if merge else []
     spec = {**job.spec(), "shard": shard, **({"merged": len(folders)} if merge else {})}
     with listening() as signals, output(out, "decode", spec, keep=None if shard else PARTS) as folder:
         if not folder.done and not (folder.work / SCORES).exists():
@@ -279,17 +279,6 @@ def _record(layout: Layout, part: Part) -> Record:
     if record is None:
         raise UserError(f"{layout.record(part)}: was changed while in use", fix="run the command again")
     return record
-
-
-def _parts_of(job: Job, out: Path) -> list[Path]:
-    """The folders of all shards, each made with the settings and inputs of this job."""
-    folders, wanted = parts(out), job.spec()
-    for folder in folders:
-        found = read_config(folder)
-        changed = diff({key: found.get(key) for key in wanted}, wanted)
-        if changed:
-            raise UserError(f"{folder}: made with other settings\n  " + "\n  ".join(changed), fix="make it again")
-    return folders
 
 
 def _cost_of(folder: Path) -> Cost:

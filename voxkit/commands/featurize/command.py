@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import typer
 from pydantic import Field
 
-from voxkit.commands.options import MaxBad, Merge, NumJobs, Shard, shard_out
+from voxkit.commands.options import MaxBad, Merge, NumJobs, Shard
 from voxkit.config import Config, ConfigFile, PrintConfig, Set, build, to_yaml
 from voxkit.data.feature_config import FeatureConfig
 from voxkit.errors import UserError
@@ -88,6 +88,7 @@ def featurize(
     # One process uses one core, and --num-jobs says how many; numpy's BLAS reads this when it is imported.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from voxkit.commands.featurize import job
+    from voxkit.data.sharding import shard_out
 
     if merge:
         written = job.merge(settings, cuts, out)

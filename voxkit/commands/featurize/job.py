@@ -15,8 +15,7 @@ from typing import Any
 from voxkit.commands.featurize.command import Featurize
 from voxkit.commands.featurize.part import Layout, Record, Worker
 from voxkit.commands.featurize.storage import require_storage
-from voxkit.commands.options import PARTS, parts
-from voxkit.config import diff, to_dict
+from voxkit.config import to_dict
 from voxkit.data.checks import Line, Requirements, check, duration_of
 from voxkit.data.cmvn import CmvnStats
 from voxkit.data.manifests import (
@@ -31,9 +30,10 @@ from voxkit.data.manifests import (
 )
 from voxkit.data.parts import Part, divide
 from voxkit.data.pool import WorkerDied, spread
+from voxkit.data.sharding import PARTS, parts_like
 from voxkit.errors import DataError, Interrupted, Problem, Problems, UserError
 from voxkit.progress import Meter, say
-from voxkit.rundir import digest, output, read_config, write_atomic
+from voxkit.rundir import digest, output, write_atomic
 from voxkit.train.interrupt import listening
 
 CMVN = "cmvn.safetensors"
@@ -66,12 +66,7 @@ def merge(settings: Featurize, cuts: Path, out: Path) -> Path:
         UserError: shards are missing, or were made with other settings.
         DataError: two shards hold a cut of the same id.
     """
-    files, folders = manifest_files(cuts), parts(out)
-    for folder in folders:
-        found = read_config(folder)
-        changed = diff({key: found.get(key) for key in to_dict(settings)}, to_dict(settings))
-        if changed:
-            raise UserError(f"{folder}: made with other settings\n  " + "\n  ".join(changed), fix="make it again")
+    files, folders = manifest_files(cuts), parts_like(out, to_dict(settings))
     with output(out, "featurize", _spec(settings, files, merged=len(folders)), keep=PARTS) as place:
         if place.done:
             return out / CUTS

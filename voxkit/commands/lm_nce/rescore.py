@@ -26,9 +26,9 @@ from voxkit.commands.lm_nce.scorer import open_scorer
 from voxkit.commands.lm_nce.second_pass import Timed, report, rewritten
 from voxkit.commands.lm_nce.spans import Names
 from voxkit.commands.lm_nce.tuning import Grid
-from voxkit.commands.options import PARTS, parts, shard_out
-from voxkit.config import diff, to_dict
+from voxkit.config import to_dict
 from voxkit.data.manifests import parse_shard, read_text, write_cuts
+from voxkit.data.sharding import PARTS, parts_like, shard_out
 from voxkit.data.text import normaliser as normaliser_called
 from voxkit.decode import confusion as networks
 from voxkit.decode import lattice as arcs
@@ -38,7 +38,7 @@ from voxkit.decode.lattice import Lattice
 from voxkit.errors import Interrupted, UserError
 from voxkit.metrics.edit import Errors, errors
 from voxkit.progress import Meter, say
-from voxkit.rundir import digest, output, read_config, write_atomic
+from voxkit.rundir import digest, output, write_atomic
 from voxkit.train.interrupt import Signals, listening
 
 AT_ONCE = 200  # cuts
@@ -118,7 +118,7 @@ def run(request: Request, out: Path, shard: str | None, merge: bool) -> None:
         UserError: not a decode folder or model, or ones that do not go together.
         Interrupted: SIGTERM or SIGUSR1 came; nothing is left behind.
     """
-    folders = _parts_of(request, out) if merge else []
+    folders = parts_like(out, request.spec()) if merge else []
     spec = {**request.spec(), "shard": shard, **({"merged": len(folders)} if merge else {})}
     target = shard_out(out, shard)
     with listening() as signals, output(target, COMMAND, spec, None if shard else PARTS, resumable=False) as place:
@@ -293,17 +293,6 @@ def _by_arcs(lattices: Sequence[Lattice], most: int) -> Iterator[list[Lattice]]:
 def _duration(found: Decoded) -> float:
     """Length of a cut [s]; that of its supervision spans all of a mixed one."""
     return float(found.cut.get("duration") or found.supervision.get("duration") or 0.0)
-
-
-def _parts_of(request: Request, out: Path) -> list[Path]:
-    """The folders of all shards, each made with the settings and inputs of this call."""
-    folders, wanted = parts(out), request.spec()
-    for folder in folders:
-        made = read_config(folder)
-        if changed := diff({key: made.get(key) for key in wanted}, wanted):
-            what = "\n  ".join([f"{folder}: made with other settings", *changed])
-            raise UserError(what, fix="rescore this part again")
-    return folders
 
 
 def _join(folders: Sequence[Path], work: Path) -> tuple[Cost, Count]:

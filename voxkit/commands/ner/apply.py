@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -15,16 +15,15 @@ from voxkit.commands.ner.formats import FORMATS, INLINE
 from voxkit.commands.ner.manifests import FILES, Manifests, is_lhotse, merge
 from voxkit.commands.ner.results import AT_ONCE, Answer, Finder
 from voxkit.commands.ner.tagger import Tagger
-from voxkit.commands.options import PARTS, parts, shard_out
-from voxkit.config import diff
 from voxkit.data.manifests import manifest_files, read_text
 from voxkit.data.pipe import STDIN, Flow, all_of_stdin, decoded, printable, require_lasting
 from voxkit.data.pronunciations import hidden_character
+from voxkit.data.sharding import PARTS, parts_like, shard_out
 from voxkit.data.tagged_files import is_plain, own_stems, read_one, with_own_ids
 from voxkit.data.tagging import Sentence
 from voxkit.errors import DataError, Problems, UserError
 from voxkit.progress import say
-from voxkit.rundir import digest, output, read_config
+from voxkit.rundir import digest, output
 
 RESULT = "entities"  # the stem of the file that texts give
 FORM = "write one sentence a line"
@@ -225,7 +224,7 @@ def _annotate(request: Request, out: Path, shard: str | None, merged: bool) -> N
     files = manifest_files(request.sources, FILES)
     finder, manifests = request.finder(), Manifests(files, shard)
     spec = {**request.settings(finder), "inputs": _digests(files, None)}
-    folders = _parts_of(out, spec) if merged else []
+    folders = parts_like(out, spec) if merged else []
     more = {"shard": shard, **({"merged": len(folders)} if merged else {})}
     target = shard_out(out, shard)
     with output(target, "ner apply", {**spec, **more}, None if shard else PARTS, resumable=False) as place:
@@ -234,14 +233,3 @@ def _annotate(request: Request, out: Path, shard: str | None, merged: bool) -> N
         elif not place.done:
             manifests.write(finder, place.work)
     print(target / manifests.name)
-
-
-def _parts_of(out: Path, wanted: Mapping[str, Any]) -> list[Path]:
-    """The folders of all shards, each made with the same model, inputs and settings."""
-    folders = parts(out)
-    for folder in folders:
-        found = read_config(folder)
-        if changed := diff({key: found.get(key) for key in wanted}, wanted):
-            what = f"{folder}: made with other settings\n  " + "\n  ".join(changed)
-            raise UserError(what, fix="remove it, and make it again")
-    return folders

@@ -218,6 +218,8 @@ def apply(
     channels: options.Channels = 1,
     label: options.Label = None,
     max_bad: options.MaxBad = 0.0,
+    shard: options.Shard = None,
+    merge: options.Merge = False,
     config: ConfigFile = None,
     set_: Set = None,
     print_config: PrintConfig = False,
@@ -256,7 +258,7 @@ def apply(
 
     request = Request(
         "spoken_term", model, given, detect, label, threshold, thresholds, top, settings,
-        tuple(background or ()), tuple(plot or ()), max_bad,
+        tuple(background or ()), tuple(plot or ()), max_bad, shard, merge,
     )  # fmt: skip
     label_or_listen(request, Source(str(given[0]), encoding, rate, channels) if stream else None, out)
 

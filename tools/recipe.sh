@@ -12,7 +12,7 @@ set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[1]}")" && pwd)
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 script=$(basename "${BASH_SOURCE[1]}" .sh)
-recipe_command="bash ${here#"$root"/}/$script.sh${*:+ $*}"
+recipe_command="bash ${here#"$root"/}/$script.sh$([ $# = 0 ] || printf " %q" "$@")"
 
 usage() {
     cat <<EOF
@@ -91,6 +91,7 @@ beside() {
     while [ "$(jobs -rp | wc -l)" -ge "$num_jobs" ]; do sleep 0.2; done
     mkdir -p "$(dirname "$log")"
     rm -f "$log.status"
+    echo "started, see $log" >&2
     set -m # a process group of its own, so that a signal reaches all that the command has started
     # the shell forgets how jobs ended that `jobs` has seen end, so that each writes it down
     (
@@ -161,13 +162,13 @@ finish() {
     local file name=RESULTS.md
     for file in "$@"; do # with --stop-stage, the stage that makes it may not have been asked for
         if [ "$last_stage" != 1000 ] && ! [ -f "$file" ]; then
-            echo "no results yet: $file is not there" >&2
+            echo "stopped after stage $last_stage; results come with the stages after it" >&2
             return 0
         fi
     done
     if [ "$script" != run ]; then name=RESULTS_$script.md; fi
     local target=$here/$name
     if [ $smoke = yes ]; then target=$exp/$name; fi
-    python "$root/tools/results.py" --recipe "$here" --results "$results" --stages "$stages" --seeds "$seeds" --command "$recipe_command" \
-        --out "$target" "$@"
+    python "$root/tools/results.py" --recipe "$here" --results "$results" --stages "$stages" --seeds "$seeds" \
+        --command "$recipe_command" --out "$target" "$@"
 }

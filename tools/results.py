@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 from voxkit.rundir import environment
@@ -26,21 +27,20 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("files", type=Path, nargs="+")
     args = parser.parse_args()
+    places = {f"{args.recipe}/": "", f"{args.results.parent}/": "exp/"}  # the second where --exp named another folder
     printed = [
-        (file.parent, line.replace(str(args.recipe) + "/", ""))
+        (file.parent, shortened(line, places))
         for file in args.files
         for line in file.read_text(encoding="utf-8").splitlines()
     ]
     lines = [line for _, line in printed if line.startswith("%")]
     notes = [
-        f"- {str(folder).replace(str(args.recipe) + '/', '')}: {line}"
-        for folder, line in printed
-        if line and not line.startswith("%")
+        f"- {shortened(str(folder), places)}: {line}" for folder, line in printed if line and not line.startswith("%")
     ]
     for summary in dict.fromkeys(file.parent.parent / k / "summary.json" for file in args.files for k in MODELS):
         if summary.exists():
             trained = json.loads(summary.read_text(encoding="utf-8"))
-            folder = str(summary.parent).replace(str(args.recipe) + "/", "")
+            folder = shortened(str(summary.parent), places)
             device = f" on {trained['device']}" if "device" in trained else ""
             notes.append(f"- {folder}: {trained['step']} steps, {clock(trained['seconds'])} of training{device}")
     stages = sorted(args.stages.iterdir(), key=lambda path: int(path.name))
@@ -86,6 +86,13 @@ def extras(folder: Path, pictures: Path) -> list[str]:
         pictures.mkdir(exist_ok=True)
         shutil.copyfile(picture, pictures / picture.name)
         text += [f"![{picture.stem.replace('_', ' ')}]({pictures.name}/{picture.name})", ""]
+    return text
+
+
+def shortened(text: str, places: Mapping[str, str]) -> str:
+    """With folders as a reader knows them."""
+    for path, name in places.items():
+        text = text.replace(path, name)
     return text
 
 

@@ -12,10 +12,14 @@ scheme=(--bits 3 --per channel) teaching=(--hard-weight 0.1 --temperature 2)
 if [ $smoke = yes ]; then
     folds="1 2" student=(--config "$root/conf/audio_event/tiny.yaml" --set train.steps=4 --set augment.views=2) more=()
 fi
-teachers=$here/../audio_event parts=$here/../audio_event/data$suffix/folds
+recipe=$here/../audio_event corpus=$data teachers=$exp/teachers # its own folders serve both recipes
+if [ "$data" = "$here/data$suffix" ]; then corpus=$recipe/data$suffix; fi
+if [ "$exp" = "$here/exp$suffix" ]; then teachers=$recipe/exp$suffix; fi
+parts=$corpus/folds
 
 if stage 1 "Train the teachers"; then
-    bash "$teachers/run.sh" --stop-stage 3 --seeds 0 --num-jobs "$num_jobs" $(if [ $smoke = yes ]; then echo --smoke; fi)
+    bash "$recipe/run.sh" --stop-stage 3 --seeds 0 --num-jobs "$num_jobs" --data "$corpus" --exp "$teachers" \
+        $([ $smoke = no ] || echo --smoke)
 fi
 
 test_on() { # FOLD FOLDER ...: what was trained or quantized there
@@ -27,7 +31,7 @@ test_on() { # FOLD FOLDER ...: what was trained or quantized there
 
 learn() { # SEED FOLD
     local seed=$1 fold=$2
-    local folder=$exp/seed$seed/fold$fold teacher=$teachers/exp$suffix/seed0/fold$fold/teacher
+    local folder=$exp/seed$seed/fold$fold teacher=$teachers/seed0/fold$fold/teacher
     local data=(--train "$parts/fold-$fold-of-5/train.jsonl.gz" --seed "$seed" "${student[@]}")
     local taught=(--teacher "$teacher" --cache "$exp/answers/fold$fold" "${teaching[@]}")
     voxkit audio-event train "${data[@]}" --out "$folder/student"
@@ -52,14 +56,14 @@ if stage 3 "Compute in 8 bits too, with onnxruntime"; then
     part=$parts/fold-1-of-5
     for name in teacher distilled; do
         model=$exp/seed${seeds%% *}/fold1/distilled
-        if [ $name = teacher ]; then model=$teachers/exp$suffix/seed0/fold1/teacher; fi
+        if [ $name = teacher ]; then model=$teachers/seed0/fold1/teacher; fi
         OMP_NUM_THREADS=1 voxkit quantize "$model" --int8 --per channel --calibrate "$part/train.jsonl.gz" --report \
             --dev "$part/held_out.jsonl.gz" --out "$exp/int8/$name"
     done
 fi
 
 if stage 4 "Compare"; then
-    python "$root/tools/distill_table.py" --exp "$exp" --teachers "$teachers/exp$suffix/seed0" --seeds "$seeds" \
+    python "$root/tools/distill_table.py" --exp "$exp" --teachers "$teachers/seed0" --seeds "$seeds" \
         --folds "$folds" --out "$exp/results"
 fi
 

@@ -89,7 +89,7 @@ def distill(
 
     [bold]Examples[/bold]
 
-      voxkit distill --teacher exp/teacher --config conf/audio_event/student.yaml --train train.jsonl.gz --out exp/small
+      voxkit distill --teacher exp/teacher --config conf/audio_event/esc10_student.yaml --train sounds/ --out exp/small
 
       voxkit distill ... --init exp/small --bits 3 --per channel --out exp/tiny
 

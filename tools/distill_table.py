@@ -32,9 +32,13 @@ SYSTEMS = {
     "student-after": "quantized after training",
     "student-aware": "quantization-aware, no teacher",
     "distilled-after": "+ distillation, quantized after",
+    "unmixed": "student, sounds not mixed",
+    "unmixed-distilled": "+ distillation, sounds not mixed",
 }
 TEACHER, STUDENT, DISTILLED, QUANTIZED = "teacher", "student", "distilled", "distilled-quantized"
-PAIRS = ((DISTILLED, STUDENT), (QUANTIZED, STUDENT))  # a system, and what it is compared with
+UNMIXED, UNMIXED_DISTILLED = "unmixed", "unmixed-distilled"
+# a system, and what it is compared with
+PAIRS = ((DISTILLED, STUDENT), (QUANTIZED, STUDENT), (UNMIXED_DISTILLED, UNMIXED))
 ACCURACY, EER = 0, 2  # columns of `ClassifyReport.measures`
 DRAWS, AT_ONCE = 2000, 500
 

@@ -63,7 +63,8 @@ def main() -> None:
     if (args.exp / "sweep").is_dir():
         points = swept(args.exp / "sweep")
         save(args.out / "2_sweep.tsv", sweep_table(points))
-        accuracy_against_cost(points, args.out / "1_cost.png", title="Official test, by the cost of a window")
+        xlabel = "multiply-adds for a window (at the points: channels of the first layer)"
+        accuracy_against_cost(points, args.out / "1_cost.png", xlabel, title="Official test, by the cost of a window")
 
 
 def by_seed(folder: Path, seeds: list[str]) -> Rights:

@@ -2,7 +2,8 @@
 # ESC-10: a network of 26 thousand weights learns from one of 1.2 million, and is stored in 3 bits a weight (system 1: quantized
 # distillation). On the official five folds, one teacher a fold (those of egs/esc10/audio_event, trained there if they
 # are not), students over three seeds, beside the three baselines: quantization after training, quantization-aware
-# training without a teacher, distillation without quantization. Then int8 inference.
+# training without a teacher, distillation without quantization. The teacher has learned from mixed sounds, and so have
+# these students; a further pair of students has not. Then int8 inference.
 extras="export"
 default_seeds="0 1 2"
 . "$(dirname "${BASH_SOURCE[0]}")/../../../tools/recipe.sh"
@@ -36,13 +37,17 @@ learn() { # SEED FOLD
     local taught=(--teacher "$teacher" --cache "$exp/answers/fold$fold" "${teaching[@]}")
     voxkit audio-event train "${data[@]}" --out "$folder/student"
     voxkit distill "${data[@]}" "${taught[@]}" --out "$folder/distilled"
+    voxkit audio-event train "${data[@]}" --set augment.mix=0 --out "$folder/unmixed"
+    voxkit distill "${data[@]}" --teacher "$teacher" --cache "$exp/answers/unmixed$fold" "${teaching[@]}" \
+        --set augment.mix=0 --out "$folder/unmixed-distilled"
     voxkit distill "${data[@]}" "${taught[@]}" --init "$folder/distilled" "${scheme[@]}" "${more[@]}" \
         --out "$folder/distilled-quantized"
     voxkit quantize "$folder/student" "${scheme[@]}" --range mse --out "$folder/student-after"
     voxkit quantize "$folder/distilled" "${scheme[@]}" --range mse --out "$folder/distilled-after"
     voxkit quantize "$folder/student" "${scheme[@]}" --aware --train "$parts/fold-$fold-of-5/train.jsonl.gz" \
         --seed "$seed" "${more[@]}" --out "$folder/student-aware"
-    test_on "$fold" "$folder"/{student,distilled,distilled-quantized,student-after,distilled-after,student-aware}
+    test_on "$fold" "$folder"/{student,distilled,distilled-quantized,student-after,distilled-after,student-aware} \
+        "$folder"/{unmixed,unmixed-distilled}
 }
 
 if stage 2 "Train and quantize the students"; then

@@ -112,9 +112,8 @@ def main() -> None:
     save(args.out / "2_folds.tsv", folds_table(tests, args.folds))
     save(args.out / "3_int8.tsv", runtimes_table(args.exp / "int8"))
     (args.out / "scores.txt").write_text("".join(f"{line}\n" for line in headline(found, sizes)), encoding="utf-8")
-    points = [
-        Costed(title(name), sizes[name], *found[name].interval(ACCURACY), title(name)) for name in (TEACHER, *SYSTEMS)
-    ]
+    shown = [name for name in (TEACHER, *SYSTEMS) if name not in (UNMIXED, UNMIXED_DISTILLED)]
+    points = [Costed(title(name), sizes[name], *found[name].interval(ACCURACY), title(name)) for name in shown]
     accuracy_against_cost(
         points, args.out / "1_size.png", xlabel="file of the weights", title="ESC-10, five folds", unit="B"
     )
@@ -174,7 +173,8 @@ def systems_table(found: dict[str, Measured], sizes: dict[str, int], models: dic
         frames = round(loaded.config["clip"]["seconds"] / features["frame_shift"])
         counts = count(loaded.model, torch.zeros(1, frames, features["num_mels"]))
         own = name in (STUDENT, TEACHER)
-        changes = [(0.0,) * 3 if own else found[name].change(found[STUDENT], column) for column in (ACCURACY, EER)]
+        before = found[UNMIXED if name == UNMIXED_DISTILLED else STUDENT]
+        changes = [(0.0,) * 3 if own else found[name].change(before, column) for column in (ACCURACY, EER)]
         told = ["" if own else f"{value:+.1f} ({low:+.1f} to {high:+.1f})" for value, low, high in changes]
         rates = [
             f"{value:.2f} ({low:.2f} to {high:.2f})" for value, low, high in map(found[name].interval, (ACCURACY, EER))

@@ -1,11 +1,11 @@
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
 import pytest
 import yaml
 from hypothesis import example, given
 from hypothesis import strategies as st
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from voxkit.config import Config, build, diff, from_mapping, to_dict, to_yaml
 from voxkit.errors import UserError
@@ -60,6 +60,28 @@ def test_what_a_run_or_a_bundle_has_beside_its_settings_is_passed_over(around: s
 def test_flags_that_are_none_do_not_override(tmp_path: Path) -> None:
     file = written(tmp_path, "optim: {lr: 0.1}\n")
     assert build(Toy, file, optim={"lr": None, "schedule": "linear"}).optim == Optimiser(lr=0.1, schedule="linear")
+
+
+class Whole(Config):
+    """What is wrong with it as a whole has no key."""
+
+    optim: Optimiser = Optimiser()
+    max_lr: float = Field(1.0, le=1, description="bound")
+
+    @model_validator(mode="after")
+    def _bounded(self) -> Self:
+        if self.optim.lr > self.max_lr:
+            raise ValueError("optim.lr is above max_lr")
+        return self
+
+
+def test_what_is_wrong_is_named_once() -> None:
+    with pytest.raises(UserError, match=r"^the config: optim\.lr is above max_lr\n"):
+        build(Whole, None, ["optim.lr=0.5", "max_lr=0.25"])
+    with pytest.raises(UserError, match=r"^--max-lr: Input should be less than or equal to 1 .given: 70"):
+        build(Whole, max_lr=70)
+    with pytest.raises(UserError, match=r"^--set max_lr=70: max_lr: Input should be less"):
+        build(Whole, None, ["max_lr=70"])
 
 
 def test_configs_are_frozen() -> None:

@@ -60,6 +60,7 @@ def test_settle_raises_and_writes_nothing(tmp_path: Path) -> None:
 def test_settle_lists_what_it_leaves_out(tmp_path: Path) -> None:
     problems = some({"broken": 2})
     problems.add("silent", "cuts.jsonl:1", "broken-0", "is silent — ganz", "record it again")
+    problems.add("silent", "caf\udce9/1.wav:1", "broken-1", "is silent", "record it again")  # a name in Latin-1
     rejected = tmp_path / "new" / "rejected.jsonl"
     assert problems.settle(40, max_bad=0.05, rejected=rejected) == {"broken-0", "broken-1"}
     records = [json.loads(line) for line in rejected.read_text(encoding="utf-8").splitlines()]

@@ -67,7 +67,7 @@ def build(cls: type[C], config: Path | None = None, sets: Sequence[str] | None =
     for setting in sets or ():
         _merge(merged, _parse_setting(setting), origin, f"--set {setting}")
     for name, value in _without_none(flags).items():
-        given = "the options of the command" if isinstance(value, Mapping) else f"--{name.replace('_', '-')}"
+        given = "the options of the command" if isinstance(value, Mapping) else _flag(name)
         _merge(merged, {name: value}, origin, given)
     return _validate(cls, merged, origin, default="the config")
 
@@ -245,8 +245,13 @@ def _validate(cls: type[C], values: dict[str, Any], origin: Mapping[str, str], d
             else:
                 given = item["input"]
                 shown = "" if isinstance(given, Mapping) else f" (given: {given!r})"
-                lines.append(f"{source}: {key}: {item['msg'].removeprefix('Value error, ')}{shown}")
+                named = [source, key] if key and source != _flag(key) else [source]
+                lines.append(f"{': '.join(named)}: {item['msg'].removeprefix('Value error, ')}{shown}")
         raise UserError("\n".join(lines), fix="--print-config shows every key with its meaning and range") from None
+
+
+def _flag(key: str) -> str:
+    return f"--{key.replace('_', '-')}"
 
 
 def _model_of(annotation: Any) -> type[BaseModel] | None:

@@ -127,7 +127,7 @@ class Problems:
         if rejected is not None:
             rejected.parent.mkdir(parents=True, exist_ok=True)
             text = "".join(json.dumps(asdict(problem), ensure_ascii=False) + "\n" for problem in self._items)
-            rejected.write_text(text, encoding="utf-8")
+            rejected.write_text(text, encoding="utf-8", errors="backslashreplace")  # names may be in any encoding
         return bad
 
 

@@ -1,5 +1,7 @@
 """Reading audio, and saying what is wrong with it."""
 
+import os
+import struct
 import tracemalloc
 from pathlib import Path
 
@@ -125,6 +127,73 @@ def test_a_truncated_flac_with_its_header_is_found(tmp_path: Path, share: float)
     assert kinds(path) == ["truncated audio"]
     with pytest.raises(audio.AudioError, match="cut off"):
         audio.load(path)
+
+
+@pytest.mark.parametrize("format", ["WAV", "WAVEX", "RF64"])
+@pytest.mark.parametrize("subtype", ["PCM_16", "FLOAT"])
+def test_a_wav_that_is_cut_off_is_found(tmp_path: Path, format: str, subtype: str) -> None:
+    path = tmp_path / "a.wav"
+    soundfile.write(path, np.stack([noise(), noise()], axis=1), RATE, format=format, subtype=subtype)
+    assert kinds(path) == []
+    os.truncate(path, path.stat().st_size - 8)
+    for share in (1.0, 0.5):
+        cut_off(path, share)
+        assert kinds(path) == ["truncated audio"]
+        for use in (audio.info, audio.load, audio.read, lambda path: list(audio.blocks(path, 1000))):
+            with pytest.raises(audio.AudioError, match=r"ends at [12]\.00 s of 2\.00 s"):
+                use(path)
+    samples, _ = audio.read(path, start=100, num_samples=1000)
+    assert len(samples) == 1000  # what is there may be used
+
+
+@pytest.mark.parametrize("size", [0, 0x7FFFF000, 0x80000000, 0xFFFFFFFF])
+def test_a_wav_whose_writer_did_not_know_its_length(tmp_path: Path, size: int) -> None:
+    soundfile.write(tmp_path / "a.wav", noise(), RATE, subtype="PCM_16")
+    content = (tmp_path / "a.wav").read_bytes()
+    place = content.index(b"data") + 4
+    (tmp_path / "a.wav").write_bytes(content[:place] + struct.pack("<I", size) + content[place + 4 :])
+    assert "truncated audio" not in kinds(tmp_path / "a.wav")
+
+
+def test_a_wav_with_other_chunks_around_its_samples(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.wav", noise(1), RATE, subtype="PCM_16")
+    content = (tmp_path / "a.wav").read_bytes()
+    place = content.index(b"data")
+    odd = b"note" + struct.pack("<I", 3) + b"abc\0"
+    (tmp_path / "a.wav").write_bytes(content[:place] + odd + content[place:] + odd)
+    assert kinds(tmp_path / "a.wav") == []
+    (tmp_path / "a.wav").write_bytes(content[:place] + odd + content[place:-1000])
+    assert kinds(tmp_path / "a.wav") == ["truncated audio"]
+
+
+def test_a_name_that_is_not_utf8(tmp_path: Path) -> None:
+    folder = Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff\xfe"))
+    try:
+        folder.mkdir()
+    except OSError:
+        pytest.skip("this file system has UTF-8 names only")
+    soundfile.write(tmp_path / "a.wav", noise(1), RATE)
+    (tmp_path / "a.wav").rename(folder / "a.wav")
+    for use in (audio.info, audio.load, audio.read, lambda path: list(audio.blocks(path, 1000))):
+        with pytest.raises(audio.AudioError, match="not UTF-8") as caught:
+            use(folder / "a.wav")
+        assert str(caught.value).encode().count(b"\\udcff\\udcfe") == 2  # can be printed and kept
+        assert "rename" in caught.value.fix
+    assert kinds(folder / "absent.wav") == ["missing file"]
+
+
+def test_samples_that_no_microphone_gives(tmp_path: Path) -> None:
+    for name, scale in {"huge": 1e20, "int16": 32768, "loud": 100}.items():
+        soundfile.write(tmp_path / f"{name}.wav", tone() * scale, RATE, subtype="FLOAT")
+    assert {path.stem: kinds(path) for path in tmp_path.iterdir()} == {
+        "huge": ["overloud audio"],
+        "int16": ["overloud audio"],
+        "loud": [],
+    }
+    for use in (audio.load, lambda path: list(audio.blocks(path, 1000))):
+        with pytest.raises(audio.AudioError, match="full scale: 1") as caught:
+            use(tmp_path / "huge.wav")
+        assert "scale it to -1..1" in caught.value.fix
 
 
 def test_what_is_wrong_with_a_file(tmp_path: Path) -> None:

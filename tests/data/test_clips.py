@@ -13,13 +13,17 @@ from voxkit.data.clips import (
     CLASSES,
     Clip,
     class_names,
+    clip_digests,
     clip_files,
     decodable,
+    flat_files,
     is_folder_of_classes,
     load_classes,
     load_clip,
     open_clips,
     reference_events,
+    require_inputs,
+    unfolded,
 )
 from voxkit.data.events import Event
 from voxkit.errors import DataError, UserError
@@ -60,6 +64,40 @@ def test_folders_of_classes(tmp_path: Path) -> None:
     assert len(clip_files(folder)) == 6
     assert not is_folder_of_classes(tmp_path / "none")
     assert not is_folder_of_classes(folder / "low")
+
+
+def test_what_a_folder_of_classes_holds_besides_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tones.write(tmp_path / "tones", 1)
+    for place in ("top.wav", "low/deep/er.wav", "low/._0.wav", ".hidden/0.wav"):
+        (folder / place).parent.mkdir(exist_ok=True)
+        (folder / place).write_bytes((folder / "low" / "0.wav").read_bytes())
+    (folder / "empty").mkdir()
+    assert {clip.id for clip in open_clips(folder, "auto", "single", SHORTEST)} == {f"{name}/0" for name in tones.TONES}
+    told = capsys.readouterr().err
+    assert "4 audio files are hidden or in no class's folder" in told
+    assert "no audio in empty, which becomes no class" in told
+
+
+def test_names_of_folders_that_are_no_classes_are_refused(tmp_path: Path) -> None:
+    folder = tones.write(tmp_path / "tones", 1)
+    for name in ("a  b", "c\td", "-"):
+        (folder / name).mkdir()
+        (folder / name / "0.wav").write_bytes((folder / "low" / "0.wav").read_bytes())
+    with pytest.raises(DataError, match="class name: 3") as caught:
+        open_clips(folder, "auto", "single", SHORTEST)
+    assert "which stands for none" in str(caught.value)
+    assert "blanks at an end or in a row" in str(caught.value)
+
+
+def test_links_to_nothing_and_folders_called_like_audio_are_told_with_the_rest(tmp_path: Path) -> None:
+    folder = tones.write(tmp_path / "tones", 1)
+    (folder / "low" / "gone.wav").symlink_to(tmp_path / "nowhere")
+    (folder / "low" / "folder.wav").mkdir()
+    digests = clip_digests(folder)
+    assert [Path(name).stem for name, found in digests.items() if not found] == ["folder", "gone"]
+    with pytest.raises(DataError, match=r"gone") as caught:
+        open_clips(folder, "auto", "single", SHORTEST)
+    assert "folder.wav" in str(caught.value)
 
 
 def test_audio_files_need_no_labels_and_stereo_is_averaged(tmp_path: Path) -> None:
@@ -193,6 +231,49 @@ def test_events_have_the_times_of_supervisions(tmp_path: Path) -> None:
     mixed = Clip({"id": "m", "type": "MixedCut", "tracks": tracks}, (), "there", "event")
     assert mixed.duration == 1.5
     assert reference_events(mixed) == [Event(label, start + 1, end + 1) for label, start, end, _ in wanted]
+
+
+def test_a_folder_of_audio_without_classes_is_told_of(tmp_path: Path) -> None:
+    folder = tones.write(tmp_path / "tones", 2)
+    files = [folder / "low" / f"{number}.wav" for number in range(2)]
+    (folder / "low" / "notes.txt").write_text("no audio")
+    assert flat_files(folder / "low") == files
+    assert flat_files(folder) == flat_files(files[0]) == []
+    assert unfolded([folder / "low", folder]) == [*files, folder]
+    for call in (clip_files, lambda path: open_clips(path, "auto", "single", SHORTEST)):
+        with pytest.raises(UserError, match=r"sub-folder for each class.*voxkit prepare dir --source .*low --out DATA"):
+            call(folder / "low")
+
+
+def test_where_a_missing_class_may_be_is_told(tmp_path: Path) -> None:
+    file = manifest(tmp_path, [{"custom": {"sort": "a"}}], [{"custom": {"sort": "b", "fold": 1}}])
+    fix = "name the field with --label NAME"
+    for label, told in (("auto", "no text, and no custom field class, label"), ("x", "no custom['x']")):
+        with pytest.raises(DataError) as caught:
+            open_clips(file, label, "single", SHORTEST)
+        assert told in str(caught.value)
+        assert fix in str(caught.value)
+        assert "those of the first clips have custom['sort'], custom['fold']" in str(caught.value)
+    assert len(open_clips(file, "sort", "single", SHORTEST)) == 2
+    with pytest.raises(DataError, match="has no supervisions"):
+        open_clips(manifest(tmp_path / "bare", []), "auto", "single", SHORTEST)
+
+
+def test_inputs_that_are_none_are_told_together(tmp_path: Path) -> None:
+    good = tones.write(tmp_path / "tones", 1)
+    (tmp_path / "notes.md").write_text("text")
+    paths = [tmp_path / "none.wav", good, tmp_path / "notes.md", tmp_path / "none.jsonl"]
+    with pytest.raises(UserError) as caught:
+        require_inputs(paths)
+    lines = str(caught.value).splitlines()
+    assert lines[0] == "3 of 4 inputs cannot be used"
+    assert [path.name in line for path, line in zip((paths[0], *paths[2:]), lines[1:], strict=False)] == [True] * 3
+    with pytest.raises(UserError, match=r"^.*notes.md: not a JSON-lines"):
+        require_inputs(paths[2:3])
+    with pytest.raises(UserError, match="1 of 2 inputs"):
+        require_inputs(paths[:2])
+    (tmp_path / "none.wav").write_text("no audio")
+    require_inputs(paths[:2])  # which is one bad clip
 
 
 def test_what_is_no_input_is_refused(tmp_path: Path) -> None:

@@ -172,6 +172,16 @@ def test_tuning_finds_the_threshold_of_each_class() -> None:
         assert counted == {"a": Tally(7, 0, 0), "b": Tally(7, 0, 0)}
 
 
+def test_of_thresholds_that_find_nothing_that_with_the_fewest_false_alarms_is_taken() -> None:
+    posteriors = np.zeros((100, 1))
+    posteriors[20:24] = 0.7  # nothing of the reference is there
+    heard, reference = Heard(posteriors, 10.0), [Event("a", 6.0, 7.0)]
+    config = DetectConfig(smoothing=0)
+    tuned = tune([heard], [reference], ["a"], 0.1, config, tallies)
+    assert tuned["a"] > 0.7
+    assert detect(posteriors, ["a"], 0.1, config, tuned) == []
+
+
 @given(st.integers(0, 1000))
 def test_no_threshold_of_the_grid_is_better_than_the_tuned_one(seed: int) -> None:
     draw = np.random.default_rng(seed)

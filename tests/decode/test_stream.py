@@ -82,11 +82,24 @@ def test_bytes_left_over_are_told(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().err == ""
 
 
+@pytest.mark.parametrize("chunk", [1, 5, 1600])
+@pytest.mark.parametrize(
+    "begin", [b"RIFF\x24\x08\x00\x00WAVEfmt ", b"fLaC\x00\x00\x00\x22", b"OggS\x00\x02", b"FORM\x00\x00\x00\x10AIFF"]
+)
+def test_an_audio_file_with_its_header_is_no_stream_of_samples(begin: bytes, chunk: int) -> None:
+    with pytest.raises(UserError, match="name the file"):
+        list(read_pcm(io.BytesIO(begin + bytes(100)), chunk=chunk))
+    assert list(read_pcm(io.BytesIO(b"RIFF" + bytes(100)), chunk=chunk))  # such samples there may be
+
+
 def test_what_is_no_pcm_is_refused() -> None:
     with pytest.raises(UserError, match="channel 2 of 2"):
         list(read_pcm(io.BytesIO(b""), "s16le", channels=2, channel=2))
     data = np.array([0, 1, np.nan], dtype="<f4").tobytes()
     with pytest.raises(UserError, match="sample 2 of the stream"):
+        list(read_pcm(io.BytesIO(data), "f32le", chunk=2))
+    data = np.array([0, 20000, 1], dtype="<f4").tobytes()
+    with pytest.raises(UserError, match=r"sample 1 of the stream is 2e\+04"):
         list(read_pcm(io.BytesIO(data), "f32le", chunk=2))
 
 

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from pathlib import Path
 
 import numpy as np
@@ -65,8 +66,8 @@ def test_a_draw_is_the_measure_of_the_clips_drawn(clips: Clips, times: list[int]
     times = times[: len(clips)]
     repeated = [clip for clip, count in zip(clips, times, strict=True) for _ in range(count)]
     if repeated:
-        drawn = ClassifyReport(multi(clips))._measures(np.array([times], dtype=float))
-        again = ClassifyReport(multi(repeated))._measures(np.ones((1, len(repeated))))
+        drawn = ClassifyReport(multi(clips)).measures(np.array([times], dtype=float))
+        again = ClassifyReport(multi(repeated)).measures(np.ones((1, len(repeated))))
         np.testing.assert_allclose(drawn, again, rtol=1e-9, atol=1e-9)
 
 
@@ -286,6 +287,28 @@ def test_accuracy_against_cost(tmp_path: Path, span: float, monkeypatch: pytest.
     assert first.tolist() == [[1e6, 90], [1.1e6, 91]]
     pyplot.close(kept[0])
     assert [text.get_text() for text in axes.get_legend().get_texts()] == ["float", "int8"]
+
+
+def test_labels_of_points_do_not_cover_each_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = []
+    monkeypatch.setattr("voxkit.metrics.classify_plots.save_figure", lambda figure, path: kept.append(figure))
+    near = [Costed(name, cost, 97.3, 96, 98, "32") for name in "abcd" for cost in (1e6, 3e6)]
+    accuracy_against_cost([*near, Costed("e", 9e6, 90, 89, 91, "8")], tmp_path / "cost.png")
+    (figure,) = kept
+    (axes,) = figure.axes
+    assert len(axes.texts) == 9
+    boxes = [text.get_window_extent() for text in axes.texts]
+    assert not any(one.overlaps(other) for number, one in enumerate(boxes) for other in boxes[:number])
+    pyplot.close(figure)
+
+
+def test_the_classes_without_a_name_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = []
+    monkeypatch.setattr("voxkit.metrics.classify_plots.save_figure", lambda figure, path: kept.append(figure))
+    for classes, told in ((5, r"1 other class  [\d.]+ %"), (9, r"5 other classes  [\d.]+ to [\d.]+ %")):
+        det_plot(ClassifyReport(made_up(0, classes=classes), replications=0), tmp_path / "det.png")
+        assert any(re.fullmatch(told, text.get_text()) for text in kept[-1].axes[0].texts)
+        pyplot.close(kept[-1])
 
 
 def test_costs_are_above_zero(tmp_path: Path) -> None:

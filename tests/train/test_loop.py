@@ -109,6 +109,16 @@ def test_too_many_of_them_end_it(tmp_path):
     assert "nonfinite.jsonl" in caught.value.fix
 
 
+def test_a_training_without_a_finite_step_has_no_bundle(tmp_path):
+    for _ in range(2):  # nor does it have one when the same command goes on
+        with pytest.raises(UserError, match="all 7 steps had a non-finite loss") as caught:
+            train(tmp_path / "run", nan=tuple(range(7)), train={"epochs": 1})
+        assert "nonfinite.jsonl" in caught.value.fix
+        assert (tmp_path / "run" / "checkpoints" / "step-7").exists()
+        assert (tmp_path / "run" / "nonfinite.jsonl").exists()
+        assert not (tmp_path / "run" / "bundle").exists()
+
+
 def test_an_empty_epoch_is_told(tmp_path):
     with pytest.raises(UserError, match="no training batches"):
         train(tmp_path / "run", batches=0, train={"epochs": 3})

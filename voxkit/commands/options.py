@@ -29,7 +29,8 @@ TrainClips = Annotated[
     Path | None, typer.Option("--train", help="CutSet, or folder with a sub-folder of audio for each class.")
 ]
 DevClips = Annotated[
-    Path | None, typer.Option("--dev", help="The same to score on during training; else some of --train.")
+    Path | None,
+    typer.Option("--dev", help="The same to score on during training; else 100 clips of --train, which says little."),
 ]
 Noises = Annotated[Path | None, typer.Option("--noise", help="CutSet of noises to mix in.")]
 Experiment = Annotated[Path | None, typer.Option("--out", "-o", help="Experiment folder; run again to resume.")]
@@ -43,7 +44,7 @@ Label = Annotated[
 ]
 Inputs = Annotated[
     list[Path] | None,
-    typer.Argument(help="Manifests, folders of classes, or audio files; with --stream one file, or `-`."),
+    typer.Argument(help="Manifests, audio files, or folders of them; with --stream one audio file, or `-`."),
 ]
 Manifests = Annotated[
     Path | None, typer.Option("--out", "-o", help="Folder for manifests; else stdout.", show_default=False)
@@ -54,7 +55,12 @@ Detect = Annotated[
 ]
 Stream = Annotated[bool, typer.Option("--stream", help="Report each class as soon as it is heard.")]
 Threshold = Annotated[
-    float | None, typer.Option("--threshold", help="Posterior from which a class holds.", show_default=False)
+    float | None,
+    typer.Option(
+        "--threshold",
+        help="Posterior from which a class holds, up to 1: 0.5 for events and for clips of several classes, else none.",
+        show_default=False,
+    ),
 ]
 Thresholds = Annotated[
     Path | None,
@@ -66,12 +72,17 @@ Top = Annotated[
 Hop = Annotated[
     float | None,
     typer.Option(
-        "--hop", help="From one window of a recording to the next, in seconds; --set hop.", show_default=False
+        "--hop", help="From one window of a recording to the next, in seconds, 0.1 by default.", show_default=False
     ),
 ]
 Background = Annotated[
     list[str] | None,
-    typer.Option("--background", help="Class that is not to be reported (repeatable).", show_default=False),
+    typer.Option(
+        "--background",
+        metavar="CLASS",
+        help="One of the training classes that is no event, such as noise or other words (repeatable).",
+        show_default=False,
+    ),
 ]
 Plot = Annotated[
     list[str] | None, typer.Option("--plot", metavar="ID", help="Draw this recording and its classes (repeatable).")
@@ -82,8 +93,11 @@ Rate = Annotated[
 ]
 Channels = Annotated[int, typer.Option("--channels", min=1, help="Of stdin; their mean is heard.")]
 ModelAndTest = Annotated[
-    list[Path],
-    typer.Argument(metavar="MODEL TEST", help="A model, or what apply --out wrote, and labelled clips."),
+    list[Path] | None,
+    typer.Argument(
+        metavar="MODEL TEST",
+        help="A model, or what apply --out wrote (with --events: the events), and labelled clips.",
+    ),
 ]
 Results = Annotated[
     Path | None, typer.Option("--out", "-o", help="Folder for the results; else lines only.", show_default=False)
@@ -144,12 +158,25 @@ def require_inputs(command: str, model: Path | None, inputs: Sequence[Path] | No
     return model, tuple(inputs)
 
 
-def require_two(command: str, paths: Sequence[Path]) -> tuple[Path, Path]:
+def require_paths(command: str, paths: Sequence[Path] | None) -> Sequence[Path]:
+    """The paths that a command works on.
+
+    Raises:
+        UserError: there are none.
+    """
+    if not paths:
+        raise UserError(f"{command} needs folders", fix=f"see voxkit {command.partition(' --')[0]} --help")
+    return paths
+
+
+def require_two(command: str, paths: Sequence[Path] | None) -> tuple[Path, Path]:
     """The model and the clips that it is scored on.
 
     Raises:
         UserError: there are more or fewer paths.
     """
+    if not paths:
+        raise UserError(f"{command} needs a model and clips", fix=f"see voxkit {command} --help")
     if len(paths) != 2:
         raise UserError(
             f"{command} takes a model and clips, not {len(paths)} paths", fix="join clips: voxkit cuts join"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import os
+import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -14,6 +16,8 @@ import soundfile
 from numpy.typing import NDArray
 
 from voxkit.data import schema
+from voxkit.data.pipe import printable
+from voxkit.data.sinc import interpolator, is_ordinary
 from voxkit.errors import Problems, UserError
 from voxkit.progress import say
 
@@ -23,13 +27,16 @@ if TYPE_CHECKING:
 Samples = NDArray[np.float32]
 AudioFault = Literal[
     "missing file", "source not a file", "not a cut", "unreadable audio", "zero length", "missing channel",
-    "truncated audio", "NaN audio", "silent audio",
+    "truncated audio", "NaN audio", "overloud audio", "silent audio",
 ]  # fmt: skip
 
 ENDINGS = frozenset({".wav", ".flac", ".ogg", ".mp3", ".opus", ".aiff", ".aif", ".au", ".w64"})  # of audio files
 SILENCE = 2 / 32768  # peak to peak: two steps of 16 bits, which dither alone may reach
+LOUDEST = 1e3  # 60 dB over full scale; 16-bit numbers that were written as floats go beyond, up to 32768
 LOSSY = ("MP3", "OGG", "MPEG")  # formats whose header may be off by what the encoder padded
 LOSSY_SLACK = 0.06  # that much [s]
+RIFF = ("WAV", "WAVEX", "RF64")  # formats whose header libsndfile mends where the file is shorter
+UNTOLD = 0x7FFF0000  # sizes from here on stand for "until the end" where the writer could not go back (sox, arecord)
 COPY_AGAIN = "copy the file again, or remove it"
 
 
@@ -37,9 +44,9 @@ class AudioError(UserError):
     """Audio that cannot be used: what is wrong (`kind`, `what`) and how to mend it (`fix`)."""
 
     def __init__(self, kind: AudioFault, path: str, what: str, fix: str) -> None:
-        super().__init__(f"{path}: {what}", fix)
+        super().__init__(printable(f"{path}: {what}"), fix)
         self.kind: AudioFault = kind
-        self.what = what
+        self.what = printable(what)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +73,13 @@ def info(path: str | Path) -> AudioInfo:
     """Read the header alone.
 
     Raises:
-        AudioError: no such file, or not audio that libsndfile can read.
+        AudioError: no such file, not audio that libsndfile can read, or a WAV file that was cut off.
     """
     try:
         header = soundfile.info(str(path))
-    except (soundfile.LibsndfileError, RuntimeError) as error:
+    except (soundfile.LibsndfileError, RuntimeError, UnicodeEncodeError) as error:
         raise _unopened(path, error) from error
+    _require_whole(path, header.format)
     return AudioInfo(header.samplerate, header.frames, header.channels, header.format)
 
 
@@ -96,6 +104,8 @@ def read(
             if channel is not None and channel >= file.channels:
                 what = f"has {file.channels} channels, wanted number {channel}: {path}"
                 raise AudioError("missing channel", str(path), what, "mend the manifest's channel")
+            if num_samples is None:
+                _require_whole(path, file.format)
             rate = int(file.samplerate)
             wanted = max(file.frames - start, 0) if num_samples is None else num_samples
             samples = np.zeros((0, file.channels), np.float32)
@@ -110,7 +120,7 @@ def read(
             if wanted - len(samples) > (int(LOSSY_SLACK * rate) if file.format in LOSSY else 0):
                 what = f"ends at {(start + len(samples)) / rate:.2f} s of {(start + wanted) / rate:.2f} s: {path}"
                 raise AudioError("truncated audio", str(path), what, COPY_AGAIN)
-    except (soundfile.LibsndfileError, RuntimeError) as error:
+    except (soundfile.LibsndfileError, RuntimeError, UnicodeEncodeError) as error:
         raise _unopened(path, error) from error
     mono = samples.mean(axis=1, dtype=np.float32) if channel is None else samples[:, channel]
     short = wanted - len(mono)
@@ -174,7 +184,7 @@ def load(
         float32 (N,) in [-1, 1].
 
     Raises:
-        AudioError: it cannot be decoded completely, is empty, or holds values that are not numbers.
+        AudioError: it cannot be decoded completely, is empty, or holds values that are not numbers or far too large.
     """
     if isinstance(source, str | Path):
         name, (samples, rate) = str(source), _load_file(source, channel)
@@ -228,6 +238,8 @@ def resample(samples: Samples, rate: int, wanted: int) -> Samples:
     """Band-limited resampling of (N,) from `rate` to `wanted` Hz, as lhotse's `Resample` does it."""
     if rate == wanted:
         return samples
+    if not is_ordinary(rate, wanted):
+        return interpolator(rate, wanted).whole(samples)
     import torch
     from torchaudio.functional import resample as sinc
 
@@ -246,14 +258,16 @@ def judge(samples: Samples, silence: bool = True) -> tuple[AudioFault, str, str]
     if not np.isfinite(low + high):
         count = int((~np.isfinite(samples)).sum())
         return "NaN audio", f"{count} of {len(samples)} samples are not numbers", "export it again, or remove it"
+    if (peak := max(abs(low), abs(high))) > LOUDEST:
+        return "overloud audio", f"samples up to {peak:.3g} (full scale: 1)", "scale it to -1..1, or remove it"
     if silence and high - low <= SILENCE:
-        level = "digital silence" if max(abs(low), abs(high)) <= SILENCE else f"stuck at {high:.3g}"
+        level = "digital silence" if peak <= SILENCE else f"stuck at {high:.3g}"
         return "silent audio", f"no signal at all ({level})", "record or export it again, or remove it"
     return None
 
 
 def check_audio(path: str | Path) -> Problems:
-    """Decode a whole file and say what is wrong with it: missing, unreadable, empty, truncated, NaN, silent."""
+    """Decode a whole file and say what is wrong with it: missing, unreadable, empty, truncated, NaN, ..."""
     problems = Problems()
     try:
         samples, _ = _load_file(path, channel=None, notice=False)
@@ -316,6 +330,38 @@ def _load_file(path: str | Path, channel: int | None, notice: bool = True) -> tu
     return read(path, channel=channel)
 
 
+def _require_whole(path: str | Path, format: str) -> None:
+    """Raise AudioError if a WAV file was cut off, which libsndfile takes for a shorter one."""
+    lengths = _wav_lengths(path) if format in RIFF else None
+    if lengths is not None:
+        what = f"ends at {lengths[0]:.2f} s of {lengths[1]:.2f} s: {path}"
+        raise AudioError("truncated audio", str(path), what, COPY_AGAIN)
+
+
+def _wav_lengths(path: str | Path) -> tuple[float, float] | None:
+    """How long a WAV file is and should be by its header [s], if the former is less by one sample or more.
+
+    The sizes of RF64 are those of EBU Tech 3306.
+    """
+    long = block = bytes_a_second = 0
+    with open(path, "rb") as file:
+        file.seek(12)
+        while len(head := file.read(8)) == 8:
+            name, size = struct.unpack("<4sI", head)
+            if name == b"data":
+                size = long if size == 0xFFFFFFFF else 0 if size >= UNTOLD else size
+                there = os.fstat(file.fileno()).st_size - file.tell()
+                short = bytes_a_second > 0 and size - there >= max(block, 1)
+                return (there / bytes_a_second, size / bytes_a_second) if short else None
+            body = file.read(min(size, 16))
+            if name == b"ds64" and len(body) == 16:
+                _, long = struct.unpack("<QQ", body)
+            elif name == b"fmt " and len(body) == 16:
+                bytes_a_second, block = struct.unpack("<8xIH2x", body)
+            file.seek(size + size % 2 - len(body), os.SEEK_CUR)
+    return None
+
+
 def _unopened(path: str | Path, error: Exception) -> AudioError:
     file = Path(path)
     if not file.exists():
@@ -324,6 +370,9 @@ def _unopened(path: str | Path, error: Exception) -> AudioError:
         return AudioError("missing file", str(path), what, fix)
     if file.is_file() and file.stat().st_size == 0:
         return AudioError("zero length", str(path), f"the file is empty: {path}", COPY_AGAIN)
+    if isinstance(error, UnicodeEncodeError):
+        what = f"its name or that of a folder is not UTF-8: {path}"
+        return AudioError("unreadable audio", str(path), what, "rename it, e.g. with convmv")
     reason = str(error).rpartition(": ")[2].strip() or "the decoder gave up"
     what, fix = f"cannot decode {path}: {reason}", "convert it to FLAC or WAV, or remove it"
     return AudioError("unreadable audio", str(path), what, fix)

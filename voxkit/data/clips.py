@@ -17,9 +17,13 @@ from voxkit.data.events import Event
 from voxkit.data.manifests import CUTS, manifest_files, read_lines, require_some
 from voxkit.errors import Problems, UserError
 from voxkit.progress import Meter, say
+from voxkit.rundir import digest
 
 TOGETHER = 64  # clips that are decoded at a time
 CLASSES = "classes.txt"  # a bundle's asset: a class in each line
+FIRST, FEW = 20, 10  # where a label is missing: how many supervisions are searched for fields, and fields told
+NAME_FIELD = "label it, or name the field with --label NAME (of distill: --set data.label=NAME)"
+NONE = "-"  # what `apply` prints for a clip that has none of the classes
 LABELS = ("class", "label", "labels", "keyword", "event")  # custom fields that `label: auto` knows
 
 Head = Literal["single", "multi"]
@@ -62,15 +66,69 @@ def clip_files(path: str | Path) -> list[Path]:
     """
     folder = Path(path)
     if is_folder_of_classes(folder):
-        return sorted(file for file in folder.glob("*/*") if is_audio(file))
+        return sorted(_classed(folder))
+    if flat_files(folder):
+        raise UserError(
+            f"{path}: has audio files, and no sub-folder with any",
+            fix="put the clips into a sub-folder for each class, "
+            f"or make a manifest: voxkit prepare dir --source {path} --out DATA",
+        )
     return [folder] if is_audio(folder) else list(manifest_files(path))
+
+
+def unfolded(paths: Sequence[Path]) -> list[Path]:
+    """The paths with the audio files of `flat_files` in place of their folders, for those who need no labels."""
+    return [file for path in paths for file in (flat_files(path) or [path])]
+
+
+def flat_files(folder: Path) -> list[Path]:
+    """The audio files of a folder that holds such, and neither a sub-folder with any nor a manifest; else none."""
+    if not folder.is_dir() or (folder / CUTS).exists() or is_folder_of_classes(folder):
+        return []
+    return sorted(file for file in folder.glob("*") if is_audio(file) and file.is_file())
+
+
+def require_inputs(paths: Sequence[Path]) -> None:
+    """Refuse paths that are no clips, all of them at once, with the audio files that cannot be opened.
+
+    Raises:
+        UserError: a path is neither audio nor what `clip_files` takes, or one of several is not there.
+    """
+    strange: dict[Path, UserError] = {}
+    for path in paths:
+        try:
+            clip_files(path)
+        except UserError as error:
+            strange[path] = error
+    if len(paths) == 1 and strange:
+        raise strange[paths[0]]
+    if not strange and (len(paths) == 1 or all(path.exists() for path in paths)):
+        return
+    for path in filter(is_audio, paths):
+        try:
+            audio.info(path)
+        except AudioError as error:
+            strange[path] = UserError(f"{path}: {error.what}", error.fix)
+    told = [f"  {strange[path].message}; {strange[path].fix}" for path in paths if path in strange]
+    what = "\n".join([f"{len(told)} of {len(paths)} inputs cannot be used", *told])
+    raise UserError(what, fix="mend these, or leave them out")
+
+
+def clip_digests(*paths: str | Path) -> dict[str, str]:
+    """What the files behind manifests, folders of classes and audio files are; nothing of those that are told later."""
+    return {str(file): digest(file) if file.is_file() else "" for path in paths for file in clip_files(path)}
 
 
 def is_folder_of_classes(folder: Path) -> bool:
     """Whether it has sub-folders with audio, and is not a manifest's folder."""
-    if not folder.is_dir() or (folder / CUTS).exists():
-        return False
-    return any(is_audio(file) for file in folder.glob("*/*"))
+    return folder.is_dir() and not (folder / CUTS).exists() and any(_classed(folder))
+
+
+def _classed(folder: Path) -> Iterator[Path]:
+    """The audio files in sub-folders; without hidden ones, such as the companions that macOS makes of files."""
+    for file in folder.glob("*/*"):
+        if is_audio(file) and not file.name.startswith(".") and not file.parent.name.startswith("."):
+            yield file
 
 
 def open_clips(
@@ -107,13 +165,18 @@ def open_clips(
     problems.extend(found)
     good = [line for line in lines if line.where not in bad and line.data is not None]
     key = "class" if all(map(is_folder_of_classes, paths)) else _field(good, label)
+    seen = _fields_of(good)
     clips = []
     for line in good:
         data = line.data or {}
         clip = Clip(data, _labels(data, key), line.where, key)
         found_by_itself = label == "auto" and key != "text"
         fault = _lacking(clip, key) if need_labels and found_by_itself else None
-        fault = fault or _fault(clip, head, shortest, key, classes, need_labels)
+        fault = fault or _fault(clip, head, shortest, classes)
+        if need_labels and NONE in clip.labels:
+            fault = fault or ("class name", f"has the class {NONE!r}, which stands for none", "call it something else")
+        if need_labels and not clip.labels and (head == "single" or not clip.supervisions):
+            fault = fault or _unlabelled(clip, key, label, seen)
         if fault is None:
             clips.append(clip)
         else:
@@ -148,12 +211,32 @@ def _lines(paths: Sequence[Path], problems: Problems) -> list[Line]:
     stems = Counter(path.stem for path in paths if is_audio(path))
     for path in paths:
         if is_folder_of_classes(path):
-            for file in clip_files(path):
-                found += _line(file, f"{file.parent.name}/{file.stem}", file.parent.name, problems)
+            found += _folder(path, problems)
         elif is_audio(path):
             found += _line(path, path.stem if stems[path.stem] == 1 else str(path), None, problems)
         else:
-            found += read_lines(manifest_files(path))
+            found += read_lines(clip_files(path))
+    return found
+
+
+def _folder(path: Path, problems: Problems) -> list[Line]:
+    """The cuts of a folder of classes; what is not used of it is told."""
+    files = clip_files(path)
+    used, found = set(files), []
+    for folder in sorted({file.parent for file in files}):
+        if " ".join(folder.name.split()) != folder.name:
+            what = "its name has a tab, a line break, or blanks at an end or in a row, which a class has not"
+            problems.add("class name", repr(str(folder)), folder.name, what, "rename the folder")
+            continue
+        for file in (file for file in files if file.parent == folder):
+            found += _line(file, f"{folder.name}/{file.stem}", folder.name, problems)
+    others = [file for file in path.rglob("*") if is_audio(file) and file not in used]
+    if others:
+        say(f"notice: {len(others)} audio files are hidden or in no class's folder, and not used: {others[0]} ...")
+    classes = {file.parent for file in files}
+    empty = sorted(one.name for one in path.iterdir() if one.is_dir() and one not in classes and one.name[:1] != ".")
+    if empty:
+        say(f"notice: {path}: no audio in {', '.join(empty[:FEW])}, which becomes no class")
     return found
 
 
@@ -202,7 +285,28 @@ def _lacking(clip: Clip, key: str) -> tuple[str, str, str] | None:
     if not without:
         return None
     what = f"supervision {without[0].get('id', '?')} has no custom[{key!r}], which most of the others have"
-    return "no class", what, "label it, or name the field with --set data.label=NAME, `text` for the text"
+    return "no class", what, f"{NAME_FIELD}, `text` for the text"
+
+
+def _unlabelled(clip: Clip, key: str, label: str, seen: Sequence[str]) -> tuple[str, str, str]:
+    """What is wrong with a clip that has no class, where the first supervisions have the fields `seen`: as `_fault`."""
+    if not clip.supervisions:
+        return "no class", "has no supervisions, which would have its class", NAME_FIELD
+    looked = "text" if key == "text" else f"custom[{key!r}]"
+    if key == "text" and label == "auto":
+        looked += f", and no custom field {', '.join(LABELS[:-1])} or {LABELS[-1]}"
+    there = f"those of the first clips have {', '.join(seen[:FEW])}" if seen else "nor any other field"
+    return "no class", f"its supervisions have no {looked} ({there})", NAME_FIELD
+
+
+def _fields_of(lines: Sequence[Line]) -> list[str]:
+    """The fields that may hold a class, `text` and custom ones, of the first supervisions."""
+    found: dict[str, None] = {}
+    supervisions = (supervision for line in lines for supervision in _supervisions(line.data or {}))
+    for supervision in islice(supervisions, FIRST):
+        found.update({"text": None} if supervision.get("text") else {})
+        found.update(dict.fromkeys(f"custom[{name!r}]" for name in supervision.get("custom") or ()))
+    return list(found)
 
 
 def _supervisions(cut: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
@@ -225,19 +329,14 @@ def _names(supervision: Mapping[str, Any], key: str) -> list[str]:
     return [" ".join(str(name).split()) for name in names if name is not None and str(name).strip()]
 
 
-def _fault(
-    clip: Clip, head: Head, shortest: float, key: str, classes: Sequence[str] | None, need_labels: bool
-) -> tuple[str, str, str] | None:
+def _fault(clip: Clip, head: Head, shortest: float, classes: Sequence[str] | None) -> tuple[str, str, str] | None:
     """What is wrong with a clip: kind, what and fix."""
     if clip.duration < shortest:
         what = f"lasts {clip.duration:.4g} s, less than one frame of {shortest:g} s"
         return "shorter than a frame", what, "remove it, or lower features.frame_length"
-    where = "text" if key == "text" else f"custom[{key!r}]"
-    if need_labels and not clip.labels and (head == "single" or not _supervisions(clip.cut)):
-        return "no class", f"its supervisions have no {where}", "label it, or name the field with --set data.label=NAME"
     if head == "single" and len(clip.labels) > 1:
         what = f"has {len(clip.labels)} classes: {', '.join(clip.labels[:5])}"
-        return "several classes", what, "leave one, or take --set head=multi"
+        return "several classes", what, "leave one, train with --set head=multi, or score classes with times: --events"
     strange = [label for label in clip.labels if classes is not None and label not in classes]
     if strange:
         what = f"{', '.join(strange[:5])}: not among the classes learnt from the training clips"

@@ -137,7 +137,9 @@ def _no_manifest(given: Path, file: Path) -> UserError:
         fix = "give one of its manifests: " + " ".join(map(str, sets[:MANY]))
         return UserError(f"{file}: no such manifest", fix=fix + (" ..." if len(sets) > MANY else ""))
     if any(path.suffix.lower() in ENDINGS for path in given.iterdir()):
-        return UserError(f"{given}: a folder of audio, without {CUTS}", fix=f"voxkit prepare dir {given} --out DATA")
+        return UserError(
+            f"{given}: a folder of audio, without {CUTS}", fix=f"voxkit prepare dir --source {given} --out DATA"
+        )
     return UserError(f"{file}: no such manifest", fix="check the path")
 
 

@@ -5,29 +5,27 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from voxkit.config import to_dict
 from voxkit.data import audio
 from voxkit.data.audio import AudioError
-from voxkit.data.clips import Clip, is_audio, open_clips
+from voxkit.data.clips import Clip, clip_digests, is_audio, open_clips, require_inputs, unfolded
 from voxkit.data.detect_config import DetectConfig
 from voxkit.data.manifests import CUTS, parse_shard, write_cuts
 from voxkit.data.sharding import PARTS, parts_like, shard_out
 from voxkit.decode import detecting
 from voxkit.decode.classifier import Classifier
 from voxkit.decode.detecting import EVENTS, REJECTED, REJECTED_AUDIO, Detector
-from voxkit.decode.examination import Known, digests
+from voxkit.decode.examination import LONG, Known
 from voxkit.decode.labelling import decided, labelled, of_classes, predict, read_thresholds, rows
 from voxkit.decode.predictions import PREDICTIONS, Predictions
 from voxkit.errors import UserError
 from voxkit.metrics.classify import THRESHOLD
 from voxkit.progress import say
 from voxkit.rundir import Output, output, write_atomic
-
-LONG = 2.0  # times the network's input: longer audio files are recordings, in which events are looked for
 
 
 @dataclass(frozen=True)
@@ -82,7 +80,7 @@ class Request:
             "head": known.head,
             "classes": known.classes,
             "model": known.identity,
-            "inputs": digests(*self.inputs),
+            "inputs": clip_digests(*self.inputs),
             "threshold": self.threshold,
             "thresholds": self.tuned(known),
             "max_bad": self.max_bad,
@@ -102,13 +100,16 @@ def run(request: Request, out: Path | None) -> None:
     if Path("-") in request.inputs:
         raise UserError("- is standard input, which is listened to as a stream", fix="give --stream, or name files")
     known = Known.of_bundle(request.model, request.system)
+    several = len(request.inputs) > 1 or not is_audio(request.inputs[0])
+    request = replace(request, inputs=tuple(unfolded(request.inputs)))
+    require_inputs(request.inputs)
     detects = _are_long(request.inputs, LONG * known.seconds) if request.detects is None else request.detects
     if not detects and request.plots:
         raise UserError("--plot draws the events of recordings, and these are clips", fix="give --detect")
     if detects and request.top is not None:
         raise UserError("--top is for clips, and these are long recordings", fix="leave it out, or give --clips")
     if detects:
-        _detect(request, known, out)
+        _detect(request, known, out, several)
     else:
         _label(request, known, out)
 
@@ -129,6 +130,7 @@ def _are_long(inputs: Sequence[Path], seconds: float) -> bool:
 def _label(request: Request, known: Known, out: Path | None) -> None:
     if out is None:
         clips = request.clips(known, None)
+        _notice_long(request, known, clips)
         said = predict(Classifier.load(request.model, request.system), clips, None, request.max_bad)
         for id, name, posterior in rows(said, request.limits(known), request.top):
             print(f"{id}\t{name}\t{posterior:.4f}")
@@ -142,11 +144,22 @@ def _label(request: Request, known: Known, out: Path | None) -> None:
             else:
                 classifier = Classifier.load(request.model, request.system)
                 own = request.own(clips)
+                _notice_long(request, known, own)
                 said = predict(classifier, own, None, request.max_bad, place.work / REJECTED_AUDIO)
             said.write(place.work)
             write_cuts(_cuts(said, clips, request.limits(known)), place.work / CUTS)
             say(f"labelled {len(said.items)} clips")
     print(place.out / CUTS)
+
+
+def _notice_long(request: Request, known: Known, clips: Sequence[Clip]) -> None:
+    """Tell of recordings that are labelled as a whole though nobody asked for that."""
+    long = [clip for clip in clips if clip.duration > LONG * known.seconds]
+    if request.detects is None and long:
+        say(
+            f"notice: {len(long)} of {len(clips)} clips last more than {LONG * known.seconds:g} s ({LONG:g} windows of "
+            "the model); each is labelled as a whole. Give --detect to find events, or --clips if it is meant"
+        )
 
 
 @contextmanager
@@ -182,16 +195,18 @@ def _cuts(said: Predictions, clips: Sequence[Clip], limits: Sequence[float] | No
     ]
 
 
-def _detect(request: Request, known: Known, out: Path | None) -> None:
+def _detect(request: Request, known: Known, out: Path | None, several: bool) -> None:
+    """Find events; with `several` the ids of recordings are printed too."""
     if out is None and request.plots:
         raise UserError("--plot writes a picture", fix="name a folder for it: --out DIR")
-    several = len(request.inputs) > 1 or not is_audio(request.inputs[0])
     if out is None:
         found = detecting.find(_detector(request, known), request.clips(known, None), request.max_bad)
         detecting.show([(clip.id, events) for clip, events in found], several)
         return
     spec = {"mode": "detect", **request.spec(known), "detect": to_dict(request.detect)}
     spec |= {"background": list(request.background), "plots": list(request.plots)}
+    label = known.field(request.label)
+    spec |= {} if label is None else {"label": label}
     with _place(request, out, spec) as (place, folders):
         if not place.done:
             clips = request.clips(known, place.work / REJECTED)
@@ -207,5 +222,6 @@ def _detect(request: Request, known: Known, out: Path | None) -> None:
 
 
 def _detector(request: Request, known: Known) -> Detector:
-    classifier = Classifier.load(request.model, request.system)
-    return Detector(classifier, request.detect, request.background, request.tuned(known))
+    classifier, tuned = Classifier.load(request.model, request.system), request.tuned(known)
+    detecting.notice_events_everywhere(classifier, request.detect, request.background, tuned)
+    return Detector(classifier, request.detect, request.background, tuned)

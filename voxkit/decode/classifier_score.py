@@ -8,16 +8,17 @@ from typing import Any
 
 from torch import nn
 
-from voxkit.data.clips import Clip
+from voxkit.data.clips import Clip, clip_digests, reference_events
 from voxkit.decode import event_score
 from voxkit.decode.classifier import Classifier
 from voxkit.decode.classifier_export import counted
-from voxkit.decode.examination import Examination, Known, clips_of, digests
+from voxkit.decode.examination import LONG, Examination, Known, clips_of
 from voxkit.decode.labelling import of_classes, predict, read_thresholds, write_thresholds
 from voxkit.decode.predictions import PREDICTIONS, Predictions, pooled
 from voxkit.errors import UserError
 from voxkit.metrics.classify import SCORES, THRESHOLD, ClassifyReport
 from voxkit.metrics.thresholds import tune_thresholds
+from voxkit.progress import say
 from voxkit.rundir import digest, output
 
 
@@ -61,7 +62,7 @@ def spec(examined: Examination, known: Known) -> dict[str, Any]:
         "head": known.head,
         "classes": known.classes,
         "model": known.identity,
-        "test": digests(examined.test),
+        "test": clip_digests(examined.test),
         "label": known.field(examined.label),
         "by": examined.by,
         "threshold": examined.threshold,
@@ -85,11 +86,27 @@ def _scored(
         if groups is not None:
             said = said.grouped(groups)
     else:
+        _notice_parts(clips, known.seconds)
         bad = None if rejected is None else rejected.with_stem("rejected_audio")
         classifier = Classifier.load(examined.model, examined.system)
         model = classifier.model
         said = predict(classifier, clips, groups, examined.max_bad, bad)
     return model, said.report(_thresholds(examined, known, said), examined.by), said
+
+
+def _notice_parts(clips: Sequence[Clip], seconds: float) -> None:
+    """Tell of clips far longer than the model's window in which the classes have times of their own."""
+    timed = [
+        clip
+        for clip in clips
+        if clip.duration > LONG * seconds
+        and any(event.end - event.start < clip.duration / 2 for event in reference_events(clip))
+    ]
+    if timed:
+        say(
+            f"notice: {len(timed)} of {len(clips)} clips last more than {LONG * seconds:g} s ({LONG:g} windows of the "
+            "model) and have classes in parts of them; each is scored as one clip. Give --events to score the times"
+        )
 
 
 def _thresholds(examined: Examination, known: Known, said: Predictions) -> list[float] | None:

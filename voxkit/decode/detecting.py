@@ -16,10 +16,10 @@ from voxkit.data.detect_config import DetectConfig
 from voxkit.data.events import Event, supervisions, table
 from voxkit.data.manifests import CUTS, read_lines, write_cuts
 from voxkit.decode.classifier import Classifier
-from voxkit.decode.events import Heard, detect
+from voxkit.decode.events import Heard, detect, thresholds_of
 from voxkit.errors import Problems, UserError
 from voxkit.metrics.detection_plots import event_plot
-from voxkit.progress import track
+from voxkit.progress import say, track
 from voxkit.rundir import write_atomic
 
 SUPERVISIONS, EVENTS, PLOTS = "supervisions.jsonl.gz", "events.tsv", "plots"
@@ -64,6 +64,19 @@ class Detector:
         )
 
 
+def notice_events_everywhere(
+    classifier: Classifier, config: DetectConfig, background: Sequence[str], thresholds: Mapping[str, float]
+) -> None:
+    """Tell that nothing is left for what is no event: a single head, no background, and no threshold that was set."""
+    told = background or thresholds or config.thresholds or config.threshold > DetectConfig().threshold
+    if classifier.head == "single" and not told:
+        say(
+            "notice: this model gives every stretch one of its classes (head=single), so that what is none of them is "
+            "an event too; name a class that is no event (--background NAME), raise --threshold, or train with "
+            "--set head=multi or with a class of other sounds"
+        )
+
+
 def listen(
     detector: Detector, clips: Sequence[Clip], max_bad: float = 0.0, rejected: Path | None = None
 ) -> Iterator[tuple[Clip, Samples, Heard]]:
@@ -104,8 +117,10 @@ def find(
             (work / PLOTS).mkdir(exist_ok=True)
             file = work / PLOTS / f"{clip.id.replace('/', '_')}.png"
             centres = [number * detector.hop for number in range(len(heard.posteriors))]
-            event_plot(samples, detector.classifier.rate, events, centres, heard.posteriors,
-                       detector.classifier.classes, clip.id, file)  # fmt: skip
+            classes = detector.classifier.classes
+            thresholds = thresholds_of(classes, detector.config, detector.thresholds).tolist()
+            event_plot(samples, detector.classifier.rate, events, centres, heard.posteriors, classes, clip.id, file,
+                       thresholds)  # fmt: skip
     return found
 
 
@@ -188,6 +203,24 @@ def show(found: Sequence[tuple[str, Sequence[Event]]], named: bool) -> None:
         if named:
             print(f"{id}:")
         print("\n".join(table(events)) if events else "no events")
+
+
+def found_in(folder: Path) -> dict[str, list[Event]]:
+    """The events that `write` wrote into a folder, by the cut's id; of a cut without any there are none.
+
+    Raises:
+        UserError: the manifest cannot be read, or is damaged.
+    """
+    found: dict[str, list[Event]] = {}
+    for cut in _data(folder / CUTS):
+        try:
+            found[cut["id"]] = [
+                Event(one["text"], one["start"], one["start"] + one["duration"], one["custom"]["score"])
+                for one in cut["supervisions"]
+            ]
+        except (KeyError, TypeError) as error:
+            raise UserError(f"{folder / CUTS}: holds no events: {error!r}", fix="apply the model again") from error
+    return found
 
 
 def read_events(file: Path) -> dict[str, list[Event]]:

@@ -92,8 +92,9 @@ def tune(
 ) -> dict[str, float]:
     """Choose the threshold of each class that gives the highest event F1 over all recordings.
 
-    The classes do not depend on each other's thresholds, so that each is at its best. Of neighbouring thresholds that
-    are equally good the middle one is taken (of several such runs the longest, of equally long ones the lowest).
+    The classes do not depend on each other's thresholds, so that each is at its best. Of equally good thresholds those
+    with the fewest false alarms count, which matters where none finds anything. Of neighbouring ones among these the
+    middle one is taken (of several such runs the longest, of equally long ones the lowest).
 
     Args:
         references: the events of each recording.
@@ -109,7 +110,7 @@ def tune(
     """
     scores = [_scores(heard, labels, hop, config, head, background) for heard in recordings]
     edges = [_edges(heard, hop) for heard in recordings]
-    f1 = np.zeros((len(grid), len(labels)))
+    f1, alarms = np.zeros((2, len(grid), len(labels)))
     for row, threshold in enumerate(grid):
         sums = dict.fromkeys(labels, Tally())
         for score, edge, reference in zip(scores, edges, references, strict=True):
@@ -118,10 +119,11 @@ def tune(
                 if label in sums:
                     sums[label] += tally
         f1[row] = [sums[label].f1 for label in labels]
+        alarms[row] = [sums[label].alarms for label in labels]
     known = {event.label for reference in references for event in reference}
     kept = thresholds_of(labels, config)
     return {
-        label: float(grid[_middle_of_best(f1[:, column])] if label in known else kept[column])
+        label: float(grid[_middle_of_best(f1[:, column], alarms[:, column])] if label in known else kept[column])
         for column, label in enumerate(labels)
         if label not in background
     }
@@ -246,9 +248,10 @@ def _events(
     return [Event(labels[column], begin, finish, score) for column, begin, finish, score in order]
 
 
-def _middle_of_best(values: Doubles) -> int:
-    """The middle (of an even number the lower one) of the longest run of the highest values."""
+def _middle_of_best(values: Doubles, costs: Doubles) -> int:
+    """The middle (of an even number the lower one) of the longest run of the least costs among the highest values."""
     best = np.flatnonzero(values >= values.max() - _EXACT)
+    best = best[costs[best] == costs[best].min()]
     runs = np.split(best, np.flatnonzero(np.diff(best) > 1) + 1)
     longest = max(runs, key=len)
     return int(longest[(len(longest) - 1) // 2])

@@ -8,19 +8,22 @@ from typing import Any
 
 from voxkit import bundle
 from voxkit.config import from_mapping
-from voxkit.data.clips import Clip, Head, clip_files, load_classes, open_clips
+from voxkit.data.clips import Clip, Head, load_classes, open_clips
 from voxkit.data.detect_config import DetectConfig
 from voxkit.data.feature_config import FeatureConfig
+from voxkit.data.manifests import CUTS
+from voxkit.decode.detecting import EVENTS
 from voxkit.decode.predictions import PREDICTIONS, Predictions
 from voxkit.errors import UserError
 from voxkit.rundir import CONFIG, digest, read_config
 
 AUTO = "auto"  # the label field is found by what the clips have
+LONG = 2.0  # times the network's input: longer audio files are recordings, in which events are looked for
 
 
 @dataclass(frozen=True)
 class Examination:
-    """What is scored: a model of the room `system`, or a folder of predictions, on labelled clips."""
+    """What is scored: a model of the room `system`, or a folder of what it said or found, on labelled clips."""
 
     system: str
     model: Path
@@ -43,6 +46,11 @@ class Examination:
         return (self.model / PREDICTIONS).exists()
 
     @property
+    def has_events(self) -> bool:
+        """Whether the model has found events already."""
+        return (self.model / EVENTS).exists() and (self.model / CUTS).exists()
+
+    @property
     def command(self) -> str:
         return f"{self.system.replace('_', '-')} score"
 
@@ -57,20 +65,37 @@ class Known:
     shortest: float  # duration of a clip [s]
     seconds: float  # of the network's input
     identity: dict[str, str]
+    background: tuple[str, ...] = ()  # classes that were no events where these are found already
 
     @classmethod
     def of(cls, examined: Examination) -> Known:
-        """Of a bundle, or of a folder of predictions.
+        """Of a bundle, or of a folder of predictions or events.
 
         Raises:
-            UserError: there is none, or it belongs to another room.
+            UserError: there is none, or it belongs to another room; events that are scored as clips.
         """
+        if examined.has_events:
+            return cls.of_events(examined)
         if examined.is_applied:
             found = Predictions.read(examined.model)
             identity = {PREDICTIONS: digest(examined.model / PREDICTIONS)}
             label = str(read_config(examined.model).get("label") or AUTO)
             return cls(found.head, list(found.classes), label, 0.0, 0.0, identity)
         return cls.of_bundle(examined.model, examined.system)
+
+    @classmethod
+    def of_events(cls, examined: Examination) -> Known:
+        """Of a folder of events; raises as `of`."""
+        if not examined.events:
+            raise UserError(
+                f"{examined.model}: holds the events of recordings, not labels of clips", fix="give --events"
+            )
+        config: Any = read_config(examined.model)
+        if not config.get("classes"):
+            raise UserError(f"{examined.model}: its config.yaml names no classes", fix="apply the model again")
+        identity = {name: digest(examined.model / name) for name in (CUTS, CONFIG)}
+        label, background = str(config.get("label") or AUTO), tuple(config.get("background") or ())
+        return cls(config.get("head", "multi"), list(config["classes"]), label, 0.0, 0.0, identity, background)
 
     def field(self, told: str | None) -> str | None:
         """Where labels are, for the `label` of a folder of predictions: as told, else as in training; None is auto."""
@@ -106,8 +131,3 @@ def clips_of(examined: Examination, known: Known, rejected: Path | None) -> list
         [*known.classes, *examined.background],
         need_labels=not examined.events,
     )
-
-
-def digests(*paths: Path) -> dict[str, str]:
-    """Of the files behind manifests, folders of classes and audio files."""
-    return {str(file): digest(file) for path in paths for file in clip_files(path)}

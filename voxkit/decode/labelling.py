@@ -152,9 +152,10 @@ def read_thresholds(path: Path, classes: Sequence[str]) -> dict[str, float]:
     return thresholds
 
 
-def write_thresholds(thresholds: dict[str, float], folder: Path) -> None:
-    """Write `thresholds.yaml`, a number for each class."""
-    write_atomic(folder / THRESHOLDS, yaml.safe_dump(thresholds, sort_keys=False, allow_unicode=True))
+def write_thresholds(thresholds: dict[str, float], folder: Path, note: str = "") -> None:
+    """Write `thresholds.yaml`, a number for each class, and a note of one line above them."""
+    head = f"# {note}\n" if note else ""
+    write_atomic(folder / THRESHOLDS, head + yaml.safe_dump(thresholds, sort_keys=False, allow_unicode=True))
     say(f"thresholds: {', '.join(f'{name} {value:.3g}' for name, value in thresholds.items())}")
 
 

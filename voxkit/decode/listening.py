@@ -18,6 +18,7 @@ from voxkit.data.resampling import StreamResampler
 from voxkit.decode import classifier_apply
 from voxkit.decode.classifier import TOGETHER, Classifier, Posteriors
 from voxkit.decode.classifier_apply import Request
+from voxkit.decode.detecting import notice_events_everywhere
 from voxkit.decode.labelling import read_thresholds
 from voxkit.decode.stream import DTYPES, Encoding, KeywordDetector, SlidingWindow, read_pcm
 from voxkit.errors import UserError
@@ -129,6 +130,7 @@ def run(request: Request, source: Source) -> None:
         raise UserError(f"--encoding {source.encoding}: unknown", fix=f"one of {', '.join(DTYPES)}")
     classifier = Classifier.load(request.model, request.system)
     tuned = None if request.thresholds is None else read_thresholds(request.thresholds, classifier.classes)
+    notice_events_everywhere(classifier, request.detect, request.background, tuned or {})
     listener = Listener(classifier, request.detect, request.background, tuned)
     try:
         for label, time, score in detections(listener, _chunks(source, classifier, request.detect)):

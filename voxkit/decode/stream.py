@@ -11,6 +11,7 @@ from typing import BinaryIO, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from voxkit.data.audio import LOUDEST
 from voxkit.data.detect_config import DetectConfig
 from voxkit.data.events import Detection
 from voxkit.decode.events import Doubles, require_known, smooth, thresholds_of
@@ -19,6 +20,13 @@ from voxkit.progress import say
 
 Samples = NDArray[np.float32]
 Encoding = Literal["s16le", "f32le"]
+HEADERS = {  # what audio files begin with: four bytes, and four more from the ninth on if they have a meaning
+    (b"RIFF", b"WAVE"): "WAV",
+    (b"RF64", b"WAVE"): "WAV",
+    (b"FORM", b"AIFF"): "AIFF",
+    (b"fLaC", b""): "FLAC",
+    (b"OggS", b""): "Ogg",
+}
 DTYPES: dict[Encoding, np.dtype[np.generic]] = {"s16le": np.dtype("<i2"), "f32le": np.dtype("<f4")}
 
 
@@ -40,13 +48,17 @@ def read_pcm(
         float32 (N,), N from 1 to `chunk`.
 
     Raises:
-        UserError: no such channel; floats that are no numbers.
+        UserError: no such channel; floats that are no numbers; an audio file with its header.
     """
     if not 0 <= (channel or 0) < channels:
         raise UserError(f"channel {channel} of {channels}", fix="the first is 0; say how many the stream has")
     frame = DTYPES[encoding].itemsize * channels
     rest, done = b"", 0
+    begin = b""
     while data := stream.read(chunk * frame - len(rest)):
+        if len(begin) < 12:
+            begin = (begin + data)[:12]
+            _require_samples(begin)
         data = rest + data
         whole = len(data) // frame
         rest = data[whole * frame :]
@@ -57,14 +69,27 @@ def read_pcm(
         say(f"the stream ends inside a sample: {len(rest)} bytes after sample {done} of {frame} bytes each are dropped")
 
 
+def _require_samples(begin: bytes) -> None:
+    """Refuse the beginning of an audio file."""
+    for (first, third), kind in HEADERS.items():
+        if begin[:4] == first and begin[8:12].startswith(third):
+            raise UserError(
+                f"the stream begins with the header of {kind} audio, where samples without a header should be",
+                fix="name the file, or pipe its samples without the header",
+            )
+
+
 def _decoded(data: bytes, encoding: Encoding, channels: int, channel: int | None, done: int) -> Samples:
     """(N,) of one channel, or the mean of all, from whole frames; `done` samples were before them."""
     values = np.frombuffer(data, DTYPES[encoding]).reshape(-1, channels).astype(np.float32)
     if encoding == "s16le":
         values /= 32768
-    elif not np.isfinite(values).all():
-        place = done + int(np.flatnonzero(~np.isfinite(values).all(axis=1))[0])
-        raise UserError(f"sample {place} of the stream is not a number", fix="is it f32le, with that many channels?")
+    elif not (sound := np.abs(values) <= LOUDEST).all():
+        row, column = np.argwhere(~sound)[0]
+        what = "is not a number" if not np.isfinite(values[row, column]) else f"is {values[row, column]:.3g}"
+        raise UserError(
+            f"sample {done + row} of the stream {what}", fix="is it f32le from -1 to 1, with that many channels?"
+        )
     return values.mean(axis=1, dtype=np.float32) if channel is None else np.ascontiguousarray(values[:, channel])
 
 

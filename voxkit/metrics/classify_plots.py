@@ -14,6 +14,9 @@ from voxkit.metrics.plots import GREY, INK, new_figure, save_figure
 
 NAMED = 4  # curves that have a colour and a name: the worst
 COUNTED = 40  # classes up to which the cells of a confusion matrix have room for their counts
+# most lines rise: there is room above on the left and below on the right
+CORNERS = ((-5, 5), (5, -5), (5, 5), (-5, -5))  # of a point, where its label may be
+FAR = (1, 2, 3)
 _PAPER = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1.5}
 
 
@@ -92,7 +95,7 @@ def det_plot(report: ClassifyReport, path: Path, title: str = "") -> None:
     # good curves leave the upper right corner free
     heads = [f"{name}  {eer:.1f} %" for eer, name, _ in known[:named]]
     if len(known) > named:
-        heads.append(f"the other {len(known) - named}: less")
+        heads.append(_rest([eer for eer, *_ in known[named:]]))
     for number, head in enumerate(heads):
         colour = COLOURS[number % len(COLOURS)] if number < named else GREY
         axes.text(
@@ -103,6 +106,13 @@ def det_plot(report: ClassifyReport, path: Path, title: str = "") -> None:
     mean = "" if report.eer is None else f", mean EER {report.eer.value:.1f} %"
     axes.set_title(f"{title or 'Each class against the others'}{mean}", loc="left")
     save_figure(figure, path)
+
+
+def _rest(rates: Sequence[float]) -> str:
+    """How many classes have no name in the picture, and their error rates, the highest first [per cent]."""
+    if len(rates) == 1:
+        return f"1 other class  {rates[0]:.1f} %"
+    return f"{len(rates)} other classes  {rates[-1]:.1f} to {rates[0]:.1f} %"
 
 
 def accuracy_against_cost(
@@ -125,6 +135,7 @@ def accuracy_against_cost(
     if not all(point.cost > 0 for point in points):
         raise ValueError("costs on a logarithmic axis are above zero")
     figure, axes = new_figure(7.0, 4.6)
+    labels: list[tuple[Costed, str, int]] = []
     for number, name in enumerate(dict.fromkeys(point.series for point in points)):
         some = sorted((point for point in points if point.series == name), key=lambda point: point.cost)
         cost, mean, low, high = np.array([point[1:5] for point in some], dtype=float).T
@@ -135,13 +146,7 @@ def accuracy_against_cost(
             cost, mean, bars, color=colour, marker="o", markersize=5.5, linewidth=1.6,
             elinewidth=1.1, capsize=2.5, label=name, zorder=3,
         )  # fmt: skip
-        # most lines rise: there is room above on the left and below on the right
-        place = {"xytext": (-5, 6), "ha": "right", "va": "bottom"}
-        if number % 2:
-            place = {"xytext": (5, -6), "ha": "left", "va": "top"}
-        for point in some:
-            where = (point.cost, point.accuracy)
-            axes.annotate(point.label, where, textcoords="offset points", fontsize=8, color=colour, zorder=4, **place)
+        labels += [(point, colour, number % 2) for point in some if point.label]
     axes.margins(x=0.12, y=0.12)
     _cost_axis(axes, [point.cost for point in points], unit)
     axes.set_xlabel(xlabel)
@@ -152,7 +157,35 @@ def accuracy_against_cost(
     axes.grid(color="#e6e9ec", linewidth=0.8)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
+    _write_labels(figure, axes, labels, [(point.cost, point.accuracy) for point in points])
     save_figure(figure, path)
+
+
+def _write_labels(
+    figure: Any, axes: Any, labels: Sequence[tuple[Costed, str, int]], points: Sequence[tuple[float, float]]
+) -> None:
+    """Labels beside their points, where they overlap neither points nor other labels nor the legend if that can be.
+
+    Args:
+        labels: point, colour, and the corner that is tried first.
+        points: that are not to be covered.
+    """
+    figure.canvas.draw()  # the layout, which decides where everything is
+    legend = axes.get_legend()
+    taken = [] if legend is None else [legend.get_window_extent()]
+    marks = [axes.transData.transform(point) for point in points]
+    for point, colour, first in labels:
+        written = axes.annotate(
+            point.label, (point.cost, point.accuracy), xytext=(0, 0), textcoords="offset points",
+            fontsize=8, color=colour, zorder=4, bbox=_PAPER,
+        )  # fmt: skip
+        corners = (*CORNERS[first:], *CORNERS[:first])
+        for far, (x, y) in [*((far, corner) for far in FAR for corner in corners), (1, corners[0])]:
+            written.set(position=(x * far, y * far), ha="left" if x > 0 else "right", va="bottom" if y > 0 else "top")
+            box = written.get_window_extent()
+            if not any(map(box.overlaps, taken)) and not any(box.contains(*mark) for mark in marks):
+                break
+        taken.append(written.get_window_extent())
 
 
 def _cost_axis(axes: Any, costs: Sequence[float], unit: str) -> None:

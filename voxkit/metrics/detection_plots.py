@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from voxkit.data.events import Event
-from voxkit.metrics.calibration_plots import COLOURS
-from voxkit.metrics.plots import GREY, new_figure, save_figure
+from voxkit.metrics.plots import GREY, INK, new_figure, save_figure
 
 COLUMNS = 2000  # of the spectrogram, at most
 RANGE = 75.0  # from the loudest cell to black [dB]
+COLOURS = (  # of classes, by their places in the model's list
+    *("#2a7f62", "#c0762b", "#3b6fb6", "#7a5195", "#c0392b", "#17a2b8"),
+    *("#d45087", "#8c6d31", "#9c9ede", "#637939", "#e0a800", "#5b4636"),
+)
 NAMED = 6  # curves that have a colour and a name: those that come highest
 
 
@@ -26,19 +30,24 @@ def event_plot(
     classes: Sequence[str],
     title: str,
     path: Path,
+    thresholds: Sequence[float] | None = None,
 ) -> None:
     """A spectrogram over the posteriors of the classes over a row of bars for each class with events.
+
+    A class has the same colour in every picture of a model.
 
     Args:
         samples: (N,) at `rate` Hz.
         times: (W,) centres of the windows [s].
         posteriors: (W, C).
+        classes: C names, in the order of the model.
+        thresholds: (C,) of the smoothed posteriors, to be drawn too.
     """
     seconds = len(samples) / rate
     rows = list(dict.fromkeys(event.label for event in sorted(events, key=lambda event: event.label)))
     highest = np.argsort(-posteriors.max(axis=0, initial=0), kind="stable").tolist()
     shown = [*rows, *(classes[index] for index in highest if classes[index] not in rows)][: max(NAMED, len(rows))]
-    colours = {name: COLOURS[number % len(COLOURS)] for number, name in enumerate(shown)}
+    colours = {name: COLOURS[place % len(COLOURS)] for place, name in enumerate(classes) if name in shown}
     heights = [2.6, 1.8, 0.5 + 0.3 * max(len(rows), 1)]
     figure, (top, middle, bottom) = new_figure(
         float(np.clip(1.2 * seconds, 8, 20)), 0.6 + sum(heights), nrows=3, sharex=True, height_ratios=heights
@@ -54,9 +63,12 @@ def event_plot(
         known = name in colours
         line = {"color": colours[name], "linewidth": 1.5, "label": name} if known else {"color": GREY, "linewidth": 0.5}
         middle.plot(times, posteriors[:, index], **line)
+    if thresholds is not None:
+        named = {name: level for name, level in zip(classes, thresholds, strict=True) if name in shown}
+        _draw_thresholds(middle, named, colours)
     middle.set_ylim(0, 1.03)
     middle.set_ylabel("posterior")
-    middle.legend(frameon=False, fontsize=8, ncols=min(len(shown), 6), loc="lower left", bbox_to_anchor=(0, 1))
+    middle.legend(frameon=False, fontsize=8, ncols=7, loc="lower left", bbox_to_anchor=(0, 1))
     for event in events:
         row, colour = len(rows) - 1 - rows.index(event.label), colours[event.label]
         bottom.barh(row, event.end - event.start, left=event.start, height=0.66, color=colour, alpha=0.8)
@@ -68,6 +80,14 @@ def event_plot(
     for axes in (middle, bottom):
         axes.spines[["top", "right"]].set_visible(False)
     save_figure(figure, path)
+
+
+def _draw_thresholds(axes: Any, thresholds: Mapping[str, float], colours: Mapping[str, str]) -> None:
+    """A dotted line for all classes, or one for each in its colour where they differ."""
+    axes.plot([], [], color=INK, linewidth=1.1, linestyle=":", label="threshold")
+    alike = len(set(thresholds.values())) == 1
+    for name, level in list(thresholds.items())[: 1 if alike else None]:
+        axes.axhline(level, color=INK if alike else colours[name], linewidth=1.1, linestyle=":")
 
 
 def power_spectrum(samples: NDArray[np.float32], rate: int) -> NDArray[np.float64]:

@@ -32,9 +32,9 @@ class SubbandCnn(nn.Module):
 
     After Kao et al. 2019, "Sub-band convolutional neural networks for small-footprint spoken term classification": a
     pattern means other things at other frequencies, so that each band has kernels of its own. B bands with C / B
-    channels each take 1 / B of the multiply-adds of C channels over all features, and so do the layers after them:
-    those see 1 / B of the frequencies where bands are joined as channels, and 1 / B of the channels where they are
-    joined along the frequency axis.
+    channels each take 1 / B of the multiply-adds of C channels over all features. A further layer that is apart for
+    each band too takes 1 / B^2 of those, and one over all bands 1 / B: it sees 1 / B of the frequencies where bands are
+    joined as channels, and 1 / B of the channels where they are joined along the frequency axis.
 
     Args:
         bands: of the features, [begin, end) each, from low to high; one that has all makes a usual CNN.

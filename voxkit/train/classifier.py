@@ -19,7 +19,7 @@ from voxkit.data.audio import Samples, load
 from voxkit.data.batching import plan
 from voxkit.data.clip_augment import augmented, between_classes, target
 from voxkit.data.clip_config import ClipDataConfig
-from voxkit.data.clips import CLASSES, Clip, class_names, clip_files, decodable, load_clip, open_clips
+from voxkit.data.clips import CLASSES, Clip, class_names, clip_digests, decodable, load_clip, open_clips
 from voxkit.data.features import Extractor
 from voxkit.data.manifests import check_cuts, manifest_files, open_cuts
 from voxkit.decode.classifier import Classifier, judge
@@ -276,6 +276,6 @@ def train(command: str, settings: C, out: Path, make: Callable[[C, Path], Classi
 
 def identified(data: ClipDataConfig) -> ClipDataConfig:
     """With digests of the inputs, so that a run is not resumed on others under the same names."""
-    files = [file for path in (data.train, data.dev) if path for file in clip_files(path)]
-    files += manifest_files(data.noise) if data.noise else []
-    return data.model_copy(update={"digests": {str(file): digest(file) for file in files}})
+    found = clip_digests(*filter(None, (data.train, data.dev)))
+    found |= {str(file): digest(file) for file in (manifest_files(data.noise) if data.noise else [])}
+    return data.model_copy(update={"digests": found})

@@ -56,15 +56,18 @@ def fit(
 
     Raises:
         Interrupted: SIGTERM, SIGUSR1 or Ctrl-C came; all is saved, and the same call goes on.
-        UserError: no data, not enough memory, too many non-finite steps, a damaged checkpoint.
+        UserError: no data, not enough memory, too many non-finite steps or nothing else, a damaged checkpoint.
     """
     folder = run.path / CHECKPOINTS
     with joined(config.device) as world, settled(config, world.device), listening() as signals:
         saved = _newest(folder, world)
         # a run that was stopped in its last step has not been scored there
         if saved is None or not _finished(saved.state, config) or _score_due(saved.state, config):
-            _train(task, config, run, world, signals, strategy or DDP(), step, saved)
+            state = _train(task, config, run, world, signals, strategy or DDP(), step, saved)
             saved = None
+        else:
+            state = saved.state
+        _require_learnt(state, run)
         if world.main and saved is not None and _concluded(run) == (saved.state.step, config.select):
             say(f"{run.path}: training is finished ({saved.state.step} steps), nothing to do")
         elif world.main:
@@ -82,7 +85,7 @@ def _train(
     strategy: Strategy,
     make_step: StepFactory,
     saved: Checkpoint | None,
-) -> None:
+) -> State:
     # Epochs may differ in length by a few batches; the first one stands for all, and nothing has to be planned ahead.
     horizon = config.steps or config.epochs * steps_per_epoch(len(task.batches("train", 0)), config, world)
     seed_all(config.seed, "weights")
@@ -112,7 +115,7 @@ def _train(
             if stop:
                 raise Interrupted(f"at step {state.step}, saved; the same command goes on from there")
             if _finished(state, config):
-                return
+                return state
 
             start, group = time.perf_counter(), next(feed)
             waited = time.perf_counter() - start
@@ -174,6 +177,15 @@ def _give_up(state: State, config: TrainConfig, run: RunDir, suspects: list[str]
             + ", ".join(suspects[:5])
             + (" ..." if len(suspects) > 5 else ""),
             fix=f"look at the cuts in {run.path / NONFINITE}; lower lr or clip_norm, or raise max_nonfinite",
+        )
+
+
+def _require_learnt(state: State, run: RunDir) -> None:
+    if state.nonfinite >= state.step > 0:
+        raise UserError(
+            f"nothing was learnt: all {state.step} steps had a non-finite loss or gradient; no bundle is written",
+            fix=f"look at the cuts in {run.path / NONFINITE}, at lr and at the model to start from; then train with "
+            "another --out",
         )
 
 

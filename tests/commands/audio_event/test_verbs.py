@@ -275,9 +275,13 @@ def test_the_exported_graph_says_the_same(place: Path, tmp_path: Path, capsys: p
     facts = json.loads((out / "model.json").read_text())
     loaded = bundle.load(place / "single")
     assert facts["classes"] == sorted(tones.TONES)
-    assert facts["features"] == to_dict(FeatureConfig(**loaded.config["features"]))
+    wanted = to_dict(FeatureConfig(**loaded.config["features"]))
+    assert {name: facts["features"][name] for name in wanted} == wanted
     assert facts["window"] == {"samples": 4000, "sampling_rate": tones.RATE}
-    written = facts_of(open_session(out / "model.onnx"))
+    assert [str(file.relative_to(out)) for file in out.rglob("*.onnx")] == [facts["graph"]["file"]]
+    assert (facts["bits"], facts["quantized"], facts["graph"]["weights"]) == (32, None, "float32")
+    written = facts_of(open_session(out / facts["graph"]["file"]))
+    assert "quantized" not in written
     assert {name: written[name] for name in ("head", "posteriors", "bits")} == {
         "head": "single", "posteriors": "softmax of the logits", "bits": "32",
     }  # fmt: skip
@@ -302,7 +306,7 @@ def test_eight_bits_are_smaller_and_still_right(
     export(place / "single", tmp_path / "float", thresholds=None)
     export(place / "single", tmp_path / "int8", int8=True, calibrate=place / "tones")
     assert "8 bits: outputs differ" in capsys.readouterr().err
-    assert json.loads((tmp_path / "int8" / "model.json").read_text())["bits"] == "8"
+    assert json.loads((tmp_path / "int8" / "model.json").read_text())["bits"] == 8
     score([tmp_path / "int8", place / "tones"])
     assert "%ACC 100.00" in capsys.readouterr().out
     with pytest.raises(UserError, match="go together"):
@@ -380,3 +384,117 @@ def test_print_config(capsys: pytest.CaptureFixture[str]) -> None:
     apply(hop=0.25, threshold=0.75, print_config=True)
     printed = yaml.safe_load(capsys.readouterr().out)
     assert DetectConfig(**printed) == DetectConfig(hop=0.25, threshold=0.75)
+
+
+def test_a_single_label_model_without_background_is_told_of(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    told = "notice: this model gives every stretch one of its classes"
+    files = [place / "scene.wav"]
+    apply(place / "single", files)
+    assert capsys.readouterr().err.count(told) == 1
+    apply(place / "single", files, stream=True)
+    assert told in capsys.readouterr().err
+    for silent in (
+        lambda: apply(place / "single", files, threshold=0.7),
+        lambda: apply(place / "quiet", files, background=["quiet"]),
+        lambda: apply(place / "multi", files),
+        lambda: apply(place / "single", files, detect=False),
+    ):
+        silent()
+        assert told not in capsys.readouterr().err
+
+
+def test_found_events_are_scored_as_their_model_is(
+    place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scenes, folder = place / "scene.jsonl.gz", tmp_path / "found"
+    apply(place / "quiet", [scenes], folder, detect=True, **QUIET)
+    capsys.readouterr()
+    score([folder, scenes], events=True, collar=0.3)
+    said = capsys.readouterr().out
+    score([place / "quiet", scenes], events=True, collar=0.3, **QUIET)
+    assert said.replace(str(folder), "X") == capsys.readouterr().out.replace(str(place / "quiet"), "X")
+    score([folder, scenes], tmp_path / "scored", events=True, background=["low"])
+    assert "1 of 1 events" in capsys.readouterr().out
+    cases: list[tuple[str, Any]] = [
+        ("--tune needs the posteriors", lambda: score([folder, scenes], tmp_path / "x", events=True, tune=True)),
+        ("--threshold, --hop or --set needs", lambda: score([folder, scenes], events=True, threshold=0.6)),
+        ("give --events", lambda: score([folder, scenes])),
+        ("not applied: 12", lambda: score([folder, place / "tones"], events=True)),
+    ]
+    score([folder, scenes], events=True, label="none")
+    assert "notice: these recordings have no events of their own" in capsys.readouterr().err
+    for told, call in cases:
+        with pytest.raises(UserError) as caught:
+            call()
+        assert told in str(caught.value)
+
+
+def test_classes_that_no_threshold_finds_are_named(
+    place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (cut,) = lines(place, "scene.jsonl.gz")
+    missed = {**cut["supervisions"][0], "id": "m", "start": 0.1, "duration": 0.02, "custom": {"event": "mid"}}
+    write_cuts([{**cut, "supervisions": [*cut["supervisions"], missed]}], tmp_path / "cuts.jsonl.gz")
+    score([place / "quiet", tmp_path / "cuts.jsonl.gz"], tmp_path / "x", events=True, tune=True, collar=0.3, **QUIET)
+    told = "no threshold finds an event of mid: theirs is the one with the fewest false alarms"
+    assert f"notice: {told}" in capsys.readouterr().err
+    assert (tmp_path / "x" / "thresholds.yaml").read_text().startswith(f"# {told}\n")
+    score([place / "quiet", place / "scene.jsonl.gz"], events=True, thresholds=tmp_path / "x", **QUIET)
+
+
+def test_recordings_that_are_taken_as_clips_are_told_of(
+    place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scenes = place / "scene.jsonl.gz"
+    told = "notice: 1 of 1 clips last more than 1 s"
+    score([place / "multi", scenes])
+    err = capsys.readouterr().err
+    assert told in err
+    assert "--events" in err
+    apply(place / "multi", [scenes])
+    err = capsys.readouterr().err
+    assert told in err
+    assert "--detect" in err
+    for detect in (False, True):
+        apply(place / "multi", [scenes], detect=detect)
+        assert told not in capsys.readouterr().err
+    score([place / "multi", place / "tones"])
+    assert "notice" not in capsys.readouterr().err
+    with pytest.raises(DataError, match=r"has 2 classes: low, high; .*--events"):
+        score([place / "single", scenes])
+
+
+def test_a_folder_of_audio_is_taken_file_by_file(
+    place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flat = tmp_path / "flat"
+    shutil.copytree(place / "tones" / "low", flat)
+    apply(place / "single", [flat], tmp_path / "out")
+    assert [line["id"] for line in lines(tmp_path / "out")] == ["0", "1", "2", "3"]
+    with pytest.raises(UserError, match="sub-folder for each class"):
+        score([place / "single", flat])
+    for file in flat.iterdir():
+        file.unlink()
+    shutil.copyfile(place / "scene.wav", flat / "scene.wav")
+    capsys.readouterr()
+    apply(place / "quiet", [flat], background=["quiet"])
+    rows = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
+    assert {(row[0], len(row)) for row in rows} == {("scene", 5)}
+
+
+def test_all_inputs_that_cannot_be_used_are_told_at_once(place: Path, tmp_path: Path) -> None:
+    (tmp_path / "README.md").write_text("text")
+    with pytest.raises(UserError) as caught:
+        apply(place / "single", [tmp_path / "none.wav", place / "scene.wav", tmp_path / "README.md"])
+    told = str(caught.value)
+    assert told.startswith("2 of 3 inputs cannot be used")
+    assert "none.wav: " in told
+    assert "README.md: not a" in told
+
+
+def test_score_prints_its_config(capsys: pytest.CaptureFixture[str]) -> None:
+    score(hop=0.25, print_config=True)
+    assert DetectConfig(**yaml.safe_load(capsys.readouterr().out)) == DetectConfig(hop=0.25)
+    for told, more in (("needs a model and clips", {}), ("needs folders", {"predictions": True})):
+        with pytest.raises(UserError, match=told):
+            score(**more)

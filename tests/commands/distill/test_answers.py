@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from voxkit.commands.distill.answers import SPEC, Answers
 from voxkit.errors import UserError
@@ -52,6 +53,47 @@ def test_damaged_files_are_named(tmp_path: Path) -> None:
     (tmp_path / "cache" / "view-0001.safetensors").write_bytes(b"nothing")
     with pytest.raises(UserError, match=r"view-0001\.safetensors: damaged"):
         answers.find(["a"], 1)
-    (tmp_path / "cache" / SPEC).write_text("{")
-    with pytest.raises(UserError, match=r"cannot be read"):
-        Answers.open(tmp_path / "cache", SPECIFIED)
+    (tmp_path / "cache" / "view-0001.safetensors").unlink()
+    (tmp_path / "cache" / "view-0001.safetensors").mkdir()
+    with pytest.raises(UserError, match=r"view-0001\.safetensors: damaged"):
+        answers.find(["a"], 1)
+    for text in ("{", "[]", "3"):
+        (tmp_path / "cache" / SPEC).write_text(text)
+        with pytest.raises(UserError, match=r"cannot be read"):
+            Answers.open(tmp_path / "cache", SPECIFIED)
+
+
+@pytest.mark.parametrize("folder", ["file", "file/inside"])
+def test_a_file_is_no_cache(tmp_path: Path, folder: str) -> None:
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(UserError, match=r"cannot be (opened|made)") as refused:
+        Answers.open(tmp_path / folder, SPECIFIED)
+    assert "choose another --cache" in refused.value.fix
+    assert (tmp_path / "file").read_text() == "x"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        torch.zeros(2),
+        torch.zeros(1, 3),
+        torch.zeros(1, 1, 2),
+        torch.zeros(()),
+        torch.tensor([[0.0, float("nan")]]),
+        torch.tensor([[float("inf"), 0.0]]),
+    ],
+)
+def test_answers_that_no_such_teacher_gives_are_refused(tmp_path: Path, answer: torch.Tensor) -> None:
+    answers = Answers.open(tmp_path / "cache", SPECIFIED)
+    save_file({"a": torch.zeros(1, 2), "b": answer}, tmp_path / "cache" / "view-0000.safetensors")
+    with pytest.raises(UserError, match=r"view-0000\.safetensors: damaged, or of another teacher: .* for b") as refused:
+        answers.find(["a"], 0)
+    assert "remove it" in refused.value.fix
+
+
+def test_answers_that_are_not_numbers_are_not_kept(tmp_path: Path) -> None:
+    answers = Answers.open(tmp_path / "cache", SPECIFIED)
+    answers.expect(0, 2)
+    with pytest.raises(UserError, match="the teacher's answer to b is not finite"):
+        answers.keep(["a", "b"], 0, rows(1, float("nan")))
+    assert not list((tmp_path / "cache").glob("view-*"))

@@ -126,15 +126,16 @@ def test_a_finished_run_is_left_alone_and_another_teaching_is_refused(
         ({"hard_weight": 1.5}, "hard_weight"),
         ({"per": "channel"}, "quantized weights"),
         ({"bits": 3, "per": "layer"}, "quantization.per"),
-        ({"cache": True}, "every epoch has new inputs"),
+        ({"cache": "cache"}, "every epoch has new inputs"),
+        ({"cache": "student/cache"}, "lies in --out"),
         ({"sets": ["features.num_mels=20"]}, "features.num_mels: 16 -> 20"),
         ({"sets": ["head=multi"]}, "head: single -> multi"),
         ({"sets": ["model.chanels=[3]"]}, "model.channels"),
     ],
 )
 def test_mistakes_are_told(teacher: Path, sounds: Path, tmp_path: Path, given: dict[str, Any], told: str) -> None:
-    if given.get("cache"):
-        given = {"cache": tmp_path / "cache"}
+    if "cache" in given:
+        given = {"cache": tmp_path / given["cache"]}
     with pytest.raises(UserError) as refused:
         run(**{"teacher": teacher, "train": sounds, "out": tmp_path / "student", **given})
     assert told in str(refused.value)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -9,8 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from voxkit.commands.distill.answers import Answers
 from voxkit.commands.distill.command import TeachingConfig
 from voxkit.commands.distill.task import DistilledTask, Taught, divergence
+from voxkit.errors import UserError
 from voxkit.train.task import Loss
 from voxkit.train.teaching import Decisions
 
@@ -100,3 +104,14 @@ def test_the_loss_is_the_weighted_sum_of_both_parts(share: float) -> None:
     loss.total.backward()
     assert all(parameter.grad is None for parameter in teacher.parameters())
     assert not teacher.training
+
+
+def test_kept_answers_to_other_numbers_of_frames_are_told_with_their_folder(tmp_path: Path) -> None:
+    answers = Answers.open(tmp_path / "cache", {"outputs": ["x", "y", "z"]})
+    answers.expect(0, 2)
+    answers.keep(["a", "b"], 0, [torch.zeros(1, 3), torch.zeros(4, 3)])
+    task = DistilledTask(Inner(), nn.Linear(2, 3), TeachingConfig(), answers)
+    with pytest.raises(UserError, match=r"5 x 3 values of a batch, the student 2 x 3") as refused:
+        task.loss(nn.Linear(2, 3), Taught(torch.randn(2, 2), ["a", "b"], 0))
+    assert "frame rate" in refused.value.fix
+    assert f"{tmp_path / 'cache'} is damaged or of another teacher: remove it" in refused.value.fix

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -167,6 +170,12 @@ def test_the_report_measures_each_layer(listener: Path, sounds: Path, tmp_path: 
     }
     text = (tmp_path / "q" / "report.txt").read_text()
     assert f"float     ERR {told['scores']['float']['value']:.3f}" in text
+    value = told["scores"]["float"]["value"]
+    assert (
+        f"score alone: ERR [%] of the model with this layer alone quantized, lower is better; {value:.3f} with none"
+        in text
+    )
+    assert "(others): the structure" not in text
     assert (tmp_path / "q" / "report.png").stat().st_size > 5000
     assert told["model"] == str(listener / "bundle")
     by_layer = told["multiply_adds_by"]
@@ -226,6 +235,29 @@ def test_the_picture_can_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         boxes = [label.get_window_extent() for label in axes.get_xticklabels() if label.get_text()]
         assert len(boxes) >= 2
         assert all(one.x1 < other.x0 for one, other in pairwise(boxes))
+
+
+def test_legends_cover_no_bars(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    figures: list[Any] = []
+    monkeypatch.setattr(report, "save_figure", lambda figure, path: figures.append(figure))
+    rows = [Row(name, (9, 9), 8, 400, 100, 42.0, 30.0) for name in "abc"]
+    scores = {"float": Score(15.0, "100-AUC"), "int8": Score(17.5, "100-AUC")}
+    report.draw(Report("exp", Quantization(), Sizes(9, 9), Sizes(3, 3), rows, scores), tmp_path / "report.png")
+    figures[0].canvas.draw()
+    for axes in figures[0].axes:
+        legend = axes.get_legend().get_window_extent()
+        assert not any(legend.overlaps(bar.get_window_extent()) for bar in axes.patches)
+        assert not legend.overlaps(axes._left_title.get_window_extent())
+
+
+def test_the_help_says_the_defaults() -> None:
+    shown = subprocess.run(
+        [sys.executable, "-m", "voxkit", "quantize", "--help"],
+        capture_output=True, text=True, check=True, env={**os.environ, "COLUMNS": "200", "TERM": "dumb"},
+    ).stdout  # fmt: skip
+    for default in ("default: 8", "default: tensor; --int8: channel", "default: asymmetric", "default: minmax"):
+        assert default in shown
+    assert "per cent" in shown
 
 
 def test_the_report_without_data_tells_errors_only(listener: Path, tmp_path: Path) -> None:
@@ -380,6 +412,9 @@ def test_int8_runs_and_is_measured(listener: Path, sounds: Path, tmp_path: Path)
     assert all(row["bits"] == 8 and 30 < row["snr"] < 70 and 5 < row["output"] < 70 for row in layers[:-1])
     assert sum(row["after"] for row in layers) == bundle.size(tmp_path / "q").weights
     assert (tmp_path / "q" / "report.png").stat().st_size > 20000
+    text = (tmp_path / "q" / "report.txt").read_text()
+    assert "(others): the structure of the graph, names, facts and small tensors" in text
+    assert "score alone" not in text
 
 
 def test_int8_is_made_as_export_makes_it(listener: Path, sounds: Path, tmp_path: Path) -> None:
@@ -399,6 +434,23 @@ def test_int8_is_made_as_export_makes_it(listener: Path, sounds: Path, tmp_path:
     torch.testing.assert_close(ours.model(features), theirs.model(features), rtol=0.1, atol=0.5)
     run(listener, out=tmp_path / "t", int8=True, calibrate=sounds, per="tensor")
     assert bundle.load(tmp_path / "t").quantization == Quantization(symmetric=True, rest="float32")
+
+
+def test_an_exported_graph_says_that_its_weights_were_packed(listener: Path, tmp_path: Path, capsys: Any) -> None:
+    pytest.importorskip("onnxruntime")
+    run(listener, out=tmp_path / "q", bits=3, per="channel")
+    export(tmp_path / "q", tmp_path / "onnx")
+    assert (
+        "weights packed in 3 bits are for voxkit; the graph has what they stand for in floats"
+        in capsys.readouterr().err
+    )
+    facts = json.loads((tmp_path / "onnx" / "model.json").read_text())
+    assert (facts["bits"], facts["graph"]["weights"]) == (32, "float32")
+    assert Quantization(**facts["quantized"]) == Quantization(bits=3, per="channel")
+    written = bundle.load(tmp_path / "onnx").model.facts
+    assert (written["bits"], json.loads(written["quantized"])) == ("32", facts["quantized"])
+    export(listener, tmp_path / "float")
+    assert "packed" not in capsys.readouterr().err
 
 
 def test_what_changed_in_a_folder_is_noticed(listener: Path, tmp_path: Path, capsys: Any) -> None:

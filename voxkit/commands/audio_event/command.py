@@ -90,7 +90,8 @@ def train(
 
     Clips of any length and rate are resampled, filled or cut to clip.seconds. A cut's class is in the custom fields of
     its supervision (class, label, labels, keyword, event) or is its text; of a folder, each sub-folder is a class.
-    Training shifts, mixes and masks; see --print-config.
+    Training shifts, mixes and masks; see --print-config. Without --dev the scores during training (`train`) are those
+    of clips that the model has learnt from, which says little of others.
 
     [bold]Examples[/bold]
 
@@ -145,10 +146,17 @@ def apply(
     Long recordings (audio files of which one is more than twice as long as the model's window, or --detect): prints
     start, end, label and score of each event. OUT gets events.tsv, supervisions.jsonl.gz, and cuts.jsonl.gz with the
     events in place of the recordings' own supervisions; --plot draws them. See --print-config for --set smoothing,
-    low, min_duration, min_gap.
+    low, min_duration, min_gap. The model's window (clip.seconds of its training) cannot place events much shorter than
+    itself. A model of one class a clip (head single) gives every stretch one of its classes: for it to find nothing
+    where there is nothing, train it with a class of other sounds and name that with --background, or take head multi.
 
     --stream reads one file, or samples without a header on standard input (`-`), and prints `time<TAB>label<TAB>score`
-    for each event at once; after it nothing is reported for --set refractory seconds.
+    for each event at once. The time is the end of the window that it was heard in, in seconds of the stream, when it
+    is reported: half a window or more after the middle of the event. Then nothing is reported for --set refractory
+    seconds.
+
+    --shard I/N does every N-th clip or recording, from the I-th on; afterwards the same command with --merge in its
+    place joins the parts into OUT.
 
     [bold]Examples[/bold]
 
@@ -176,7 +184,7 @@ def apply(
 
 @app.command()
 def score(
-    paths: options.ModelAndTest,
+    paths: options.ModelAndTest = None,
     out: options.Results = None,
     by: options.By = "",
     predictions: options.Pooled = False,
@@ -191,6 +199,7 @@ def score(
     max_bad: options.MaxBad = 0.0,
     config: ConfigFile = None,
     set_: Set = None,
+    print_config: PrintConfig = False,
 ) -> None:
     """Label clips whose classes are known, and count.
 
@@ -202,7 +211,9 @@ def score(
     what the runs are called, such as fold.
 
     --events: TEST has recordings with events as timed supervisions; prints F1 by event and by segment. With --tune
-    each class gets the threshold of the highest F1, which `apply` and `score` take with --thresholds OUT.
+    each class gets the threshold of the highest F1, of equally good ones that with the fewest false alarms, which
+    `apply` and `score` take with --thresholds OUT. In place of MODEL it takes the folder of events that `apply --out`
+    wrote, but not with --tune.
 
     [bold]Examples[/bold]
 
@@ -213,11 +224,15 @@ def score(
       voxkit audio-event score exp/sounds data/scenes_dev.jsonl.gz --events --tune --out exp/tuned
     """
     settings = build(DetectConfig, config, set_, hop=hop, threshold=threshold)
+    if print_config:
+        print(to_yaml(settings), end="")
+        return
+
     from voxkit.decode.classifier_score import pool, run
     from voxkit.decode.examination import Examination
 
     if predictions:
-        pool("audio_event", paths, thresholds, by, out)
+        pool("audio_event", options.require_paths("audio-event score --predictions", paths), thresholds, by, out)
         return
     examined = Examination(
         "audio_event", *options.require_two("audio-event score", paths), label, by, threshold, thresholds, tune, events,
@@ -234,12 +249,15 @@ def export(
     calibrate: options.Calibrate = None,
     thresholds: options.Thresholds = None,
 ) -> None:
-    """Write a model as ONNX, for onnxruntime: model.onnx, and model.json with all that a deployment needs to know.
+    """Write a model as ONNX, for onnxruntime: bundle/model.onnx, and model.json with all that a deployment needs.
 
-    The graph takes features of windows (clips, frames, features) and gives logits (clips, classes). Its metadata and
-    model.json say how features are computed, how long a window is, what the classes are and how logits become
-    posteriors. It is written only if onnxruntime says what torch says. `audio-event apply` and `score` take the folder
-    like any model.
+    The graph takes features of windows (clips, frames, features) and gives logits (clips, classes). model.json says
+    how features are computed, how clips become windows, what the classes are, how logits become posteriors and those
+    events: as values, and in words from which it can be done without voxkit. It is written only if onnxruntime says
+    what torch says. `audio-event apply` and `score` take the folder like any model.
+
+    Packed weights (`quantize --bits`) are for voxkit: the graph has the floats that they stand for, and is as large as
+    that of the full model. The small graph is that of --int8, here or of `quantize`.
 
     [bold]Examples[/bold]
 

@@ -24,10 +24,13 @@ class Answers:
     written when all of them are there; a run that stops before asks the teacher again. Under several processes each
     sees a part of the examples, so that they are kept in memory only. An utterance is padded as its batch is, so that a
     CTC teacher's answers from another run differ by rounding.
+
+    Args:
+        classes: how many values each of the answers has.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, classes: int) -> None:
+        self.folder, self.classes = folder, classes
         self._views: dict[int, dict[str, Tensor]] = {}
         self._expected: dict[int, int] = {}
 
@@ -36,14 +39,21 @@ class Answers:
         """A new folder, or one that was made for the same `spec`: what the answers depend on.
 
         Raises:
-            UserError: it holds answers of another teacher or to other inputs, or cannot be written.
+            UserError: it holds answers of another teacher or to other inputs, is no folder, or cannot be written.
         """
         wanted = json.loads(json.dumps(spec))
+        classes = len(wanted["outputs"])
         file = folder / SPEC
-        strange = folder.exists() and [path for path in folder.iterdir() if not path.name.startswith(f".{SPEC}.")]
+        try:
+            strange = folder.exists() and [path for path in folder.iterdir() if not path.name.startswith(f".{SPEC}.")]
+        except OSError as error:
+            raise UserError(f"{folder}: cannot be opened: {error.strerror}", fix="choose another --cache") from error
         if file.exists():  # after looking at the folder: a run beside this one may have just made it
             try:
-                changed = diff(json.loads(file.read_text(encoding="utf-8")), wanted)
+                found = json.loads(file.read_text(encoding="utf-8"))
+                if not isinstance(found, dict):
+                    raise ValueError("not a mapping")
+                changed = diff(found, wanted)
             except (OSError, ValueError) as error:
                 raise UserError(f"{file}: cannot be read: {error}", fix=f"remove {folder}") from error
             if changed:
@@ -51,7 +61,7 @@ class Answers:
                     f"{folder}: answers of another teacher, or to other inputs\n  " + "\n  ".join(changed),
                     fix="choose another --cache",
                 )
-            return cls(folder)
+            return cls(folder, classes)
         if strange:
             raise UserError(f"{folder}: holds other things than a teacher's answers", fix="choose another --cache")
         try:
@@ -59,7 +69,7 @@ class Answers:
         except OSError as error:
             raise UserError(f"{folder}: cannot be made: {error.strerror}", fix="choose another --cache") from error
         write_atomic(file, json.dumps(wanted, indent=1) + "\n")
-        return cls(folder)
+        return cls(folder, classes)
 
     def expect(self, view: int, count: int) -> None:
         """How many examples the view has."""
@@ -75,7 +85,16 @@ class Answers:
         return torch.cat([known[name] for name in ids])
 
     def keep(self, ids: Sequence[str], view: int, answers: Sequence[Tensor]) -> None:
-        """Take in the answers to these examples, (N_i, C) each."""
+        """Take in the answers to these examples, (N_i, C) each.
+
+        Raises:
+            UserError: they are not numbers.
+        """
+        for name, answer in zip(ids, answers, strict=True):
+            if not answer.isfinite().all():
+                raise UserError(
+                    f"the teacher's answer to {name} is not finite", fix="look at that example, or take another teacher"
+                )
         known = self._views.setdefault(view, {})
         known.update(zip(ids, (answer.detach().float().cpu().clone() for answer in answers), strict=True))
         if len(known) == self._expected.get(view) and not self._path(view).exists():
@@ -91,10 +110,18 @@ class Answers:
         path = self._path(view)
         self._views = {old: known for old, known in self._views.items() if not self._path(old).exists()}
         try:
-            self._views[view] = load_file(path) if path.exists() else {}
-        except SafetensorError as error:
+            found = load_file(path) if path.exists() else {}
+        except (SafetensorError, OSError) as error:
             raise UserError(f"{path}: damaged: {error}", fix="remove it: the teacher will be asked again") from error
-        return self._views[view]
+        for name, answer in found.items():
+            if answer.ndim != 2 or answer.shape[1] != self.classes or not answer.isfinite().all():
+                raise UserError(
+                    f"{path}: damaged, or of another teacher: {tuple(answer.shape)} values for {name}, wanted "
+                    f"(N, {self.classes}) finite ones",
+                    fix="remove it: the teacher will be asked again",
+                )
+        self._views[view] = found
+        return found
 
     def _write(self, view: int) -> None:
         from safetensors.torch import save

@@ -50,10 +50,10 @@ def distill(
         typer.Option("--config", "-c", help="YAML file of the student, as for the command that trained the teacher."),
     ] = None,
     temperature: Annotated[
-        float | None, typer.Option("--temperature", "-t", help="Softens both models' answers.  [default: 2]")
+        float | None, typer.Option("--temperature", "-t", help="Softens both models' answers.  (default: 2)")
     ] = None,
     hard_weight: Annotated[
-        float | None, typer.Option("--hard-weight", "-a", help="Weight of the labels, 0 to 1.  [default: 0.25]")
+        float | None, typer.Option("--hard-weight", "-a", help="Weight of the labels, 0 to 1.  (default: 0.25)")
     ] = None,
     bits: Annotated[
         int | None, typer.Option("--bits", "-b", min=2, max=8, help="Train for weights of so many bits.")
@@ -120,6 +120,8 @@ def distill(
     missing += ["--out"] if out is None else []
     if out is None or missing:
         raise UserError(f"distill needs {' and '.join(missing)}", fix="see voxkit distill --help")
+    if cache is not None and cache.absolute().is_relative_to(out.absolute()):
+        raise UserError(f"--cache {cache}: lies in --out, which is a new folder", fix="name a folder beside it")
 
     from voxkit.commands.distill.task import make
     from voxkit.train import run

@@ -94,7 +94,6 @@ class DistilledTask(WrappedTask[Teachable]):
         Raises:
             UserError: the teacher decides another number of times, as with another frame rate.
         """
-        counts = student.counts.tolist()
         known = self.answers_of.find(batch.ids, batch.view) if self.answers_of is not None else None
         if known is not None:
             logits = known.to(student.logits.device)
@@ -105,10 +104,13 @@ class DistilledTask(WrappedTask[Teachable]):
             if self.answers_of is not None and batch.view is not None:
                 self.answers_of.keep(batch.ids, batch.view, torch.split(logits, says.counts.tolist()))
         if logits.shape != student.logits.shape:
+            fix = "give the student the teacher's frame rate (features.frame_shift, model.subsampling)"
+            if known is not None and self.answers_of is not None:
+                fix += f"; if it has that, {self.answers_of.folder} is damaged or of another teacher: remove it"
             raise UserError(
-                f"the teacher says {len(logits)} x {logits.shape[1]} values of a batch, the student {sum(counts)} x "
-                f"{student.logits.shape[1]}",
-                fix="give the student the teacher's frame rate (features.frame_shift, model.subsampling)",
+                f"the teacher says {len(logits)} x {logits.shape[1]} values of a batch, the student "
+                f"{len(student.logits)} x {student.logits.shape[1]}",
+                fix=fix,
             )
         return logits
 

@@ -61,22 +61,29 @@ def quantize(
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Experiment folder to write.")] = None,
     bits: Annotated[
-        int | None, typer.Option("--bits", "-b", min=2, max=8, help="Size of a weight.  [default: 8]")
+        int | None, typer.Option("--bits", "-b", min=2, max=8, help="Size of a weight.  (default: 8)")
     ] = None,
     per: Annotated[
         str | None,
         typer.Option(
             "--per",
-            help="Scales for each `tensor` or output `channel`.  [default: tensor; --int8: channel]",
+            help="Scales for each `tensor` or output `channel`.  (default: tensor; --int8: channel)",
             show_default=False,
         ),
     ] = None,
     symmetric: Annotated[
-        bool | None, typer.Option("--symmetric/--asymmetric", help="Levels around 0, or from min to max.")
+        bool | None,
+        typer.Option(
+            "--symmetric/--asymmetric",
+            help="Levels around 0, or from min to max.  (default: asymmetric; --int8: weights symmetric)",
+            show_default=False,
+        ),
     ] = None,
     range_: Annotated[
         str | None,
-        typer.Option("--range", help="`minmax`, or `mse`: clip where that errs less.", show_default=False),
+        typer.Option(
+            "--range", help="`minmax`, or `mse`: clip where that errs less.  (default: minmax)", show_default=False
+        ),
     ] = None,
     aware: Annotated[bool, typer.Option("--aware", help="Train on, with quantized weights; needs --train.")] = False,
     from_scratch: Annotated[
@@ -93,7 +100,11 @@ def quantize(
         Path | None, typer.Option("--calibrate", help="Some of the training data, for the ranges of --int8.")
     ] = None,
     report: Annotated[
-        bool, typer.Option("--report", help="Write report.txt, .json and .png: sizes, errors, scores.")
+        bool,
+        typer.Option(
+            "--report",
+            help="Write report.txt, .json and .png: sizes in bytes, errors in dB, scores in per cent (PPL: no unit).",
+        ),
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be quantized; write nothing.")] = False,
     seed: Annotated[int | None, typer.Option("--seed", help="With --aware, same as --set train.seed=N.")] = None,
@@ -104,9 +115,10 @@ def quantize(
     """Store a model's weights in 2 to 8 bits, after training or by training for it; int8 inference.
 
     OUT holds a bundle that all commands take like the original. Its weights are packed, so that the file is small, and
-    unpacked when it is loaded. Biases, normalisation and buffers become half floats (--set quantization.rest=float32
-    leaves them); --set 'quantization.keep=["*embed*"]' leaves out weights by name, and
-    --set 'quantization.bits_of={"*.first.*": 8}' gives some another size.
+    unpacked when it is loaded. That is for voxkit: an export of it is a graph of the floats that they stand for, as
+    large as that of the original; a small graph for onnxruntime is that of --int8. Biases, normalisation and buffers
+    become half floats (--set quantization.rest=float32 leaves them); --set 'quantization.keep=["*embed*"]' leaves out
+    weights by name, and --set 'quantization.bits_of={"*.first.*": 8}' gives some another size.
 
     --aware trains on from the model's weights while it computes with quantized ones, with the settings that it was
     trained with; --set train.KEY=VALUE changes those. Killed or interrupted, the same command goes on.
@@ -117,7 +129,8 @@ def quantize(
 
     --report tells for each layer its size, how much of its weights is noise, and its multiply-adds; with --dev also
     how well the model does before and after, and with each layer alone quantized; with --int8 how much of each layer's
-    output is noise, and time and memory.
+    output is noise, and time and memory. Lower scores are better: ERR, WER, 100-AUC and 100-F1 are in per cent, PPL is
+    a perplexity.
 
     [bold]Examples[/bold]
 

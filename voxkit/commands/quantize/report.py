@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from voxkit.bundle import Sizes
-from voxkit.commands.quantize.layers import ExampleCounts, Row, table
+from voxkit.commands.quantize.layers import OTHERS, ExampleCounts, Row, table
 from voxkit.config import to_dict
 from voxkit.metrics.plots import GREEN, GREY, INK, RED, new_figure, save_figure
 from voxkit.packed import Quantization
@@ -20,6 +20,7 @@ from voxkit.train.task import Score
 TEXT, JSON, PICTURE = "report.txt", "report.json", "report.png"
 DRAWN = 40  # layers in the picture, the largest
 TICKS = 5  # intervals of an axis, whose numbers may be long
+PER_CENT = ("ERR", "WER", "PER", "CER", "TER", "100-AUC", "100-F1", "-NCE")  # scores that are; others have no unit
 UNITS = ((10**6, "MB"), (1000, "kB"), (1, "bytes"))
 
 
@@ -96,8 +97,25 @@ class Report:
                     f"{one.memory / 1e6:7.1f} MB of memory  {one.weights:>10} bytes of weights"
                 )
         if self.rows:
-            told += ["", *table(self.rows)]
+            told += ["", *table(self.rows), *self._notes()]
         return told if self.counts is None else [*told, "", *self.counts.lines()]
+
+    def _notes(self) -> list[str]:
+        """What is not plain in the table of the layers."""
+        told = []
+        base = self.scores.get(self.base)
+        if base is not None and any(row.score is not None for row in self.rows):
+            unit = " [%]" if base.name in PER_CENT else ""
+            told.append(
+                f"score alone: {base.name}{unit} of the model with this layer alone quantized, lower is better; "
+                f"{base.value:.3f} with none ({self.base})"
+            )
+        if any(row.name == OTHERS and not row.shape for row in self.rows):
+            told.append(
+                f"{OTHERS}: the structure of the graph, names, facts and small tensors; more of that in 8 bits, as "
+                "operations that quantize and dequantize are put between layers, with names, scales and zero points"
+            )
+        return told
 
     def as_dict(self) -> dict[str, Any]:
         """The report for programs."""
@@ -152,11 +170,10 @@ def _draw_sizes(report: Report, shown: Sequence[Row], axes: Any) -> None:
     places = list(range(len(shown)))
     bytes_of, unit = size_unit(max(max(row.before, row.after) for row in shown))
     axes.barh(places, [row.before / bytes_of for row in shown], color="#d5dade", label="float")
-    axes.barh(places, [row.after / bytes_of for row in shown], color=GREEN, label="packed")
+    axes.barh(places, [row.after / bytes_of for row in shown], height=0.5, color=GREEN, label="packed")
     axes.set_yticks(places, [f"{row.name}  {row.bits} bit" for row in shown], fontsize=8)
     axes.set_xlabel(f"size [{unit}]")
-    axes.legend(frameon=False, loc="lower right")
-    axes.set_title(f"{100 * report.after.weights / report.before.weights:.1f} % of the file", loc="left")
+    _headed(axes, f"{100 * report.after.weights / report.before.weights:.1f} % of the file")
 
 
 def _draw_errors(report: Report, shown: Sequence[Row], axes: Any) -> None:
@@ -171,12 +188,16 @@ def _draw_errors(report: Report, shown: Sequence[Row], axes: Any) -> None:
         axes.barh(places, [_bar(row.snr) for row in shown], color="#d5dade", label="weights")
         if any(row.output is not None for row in shown):
             axes.barh(places, [_bar(row.output) for row in shown], height=0.35, color=INK, label="outputs")
-            axes.legend(frameon=False, loc="lower right")
         axes.set_xlabel("signal-to-noise ratio [dB]")
-    if report.scores:
-        name = next(iter(report.scores.values())).name
-        values = " -> ".join(f"{one.value:.2f}" for one in report.scores.values())
-        axes.set_title(f"{name} {values}", loc="left")
+    name = next((one.name for one in report.scores.values()), "")
+    _headed(axes, f"{name} {' -> '.join(f'{one.value:.2f}' for one in report.scores.values())}")
+
+
+def _headed(axes: Any, title: str) -> None:
+    """A title and under it the legend, if there are labels, above the bars."""
+    axes.set_title(title, loc="left", pad=22)
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=2, borderaxespad=0.1, fontsize=9)
 
 
 def _bar(ratio: float | None) -> float:

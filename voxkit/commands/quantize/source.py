@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from voxkit import bundle
 from voxkit.bundle import Bundle
 from voxkit.config import Config, from_mapping
-from voxkit.data.clips import clip_files
+from voxkit.data.clips import clip_digests
 from voxkit.errors import UserError
 from voxkit.rundir import CONFIG, digest, read_config
 from voxkit.train.task import Score, Task
@@ -55,7 +55,7 @@ class Data:
 
 def _digest(path: Path) -> str | dict[str, str]:
     """Of a file, or of those in a folder by their paths."""
-    return digest(path) if path.is_file() else {str(file): digest(file) for file in clip_files(path)}
+    return digest(path) if path.is_file() else clip_digests(path)
 
 
 def open_source(path: Path) -> Bundle:

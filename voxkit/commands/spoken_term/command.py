@@ -177,8 +177,13 @@ def train(
     """Learn to tell spoken words, such as digits, commands or wake words.
 
     A cut's word is in the custom fields of its supervision (class, label, labels, keyword, event) or is its text; of a
-    folder, each sub-folder is a word. Words are put in the middle of clip.seconds. With --set model.bands=B each band
-    of the features has kernels of its own, which takes about 1 / B of the multiply-adds of as many channels over all.
+    folder, each sub-folder is a word. Words are put in the middle of clip.seconds. Without --dev the scores during
+    training (`train`) are those of clips that the model has learnt from, which says little of others.
+
+    With --set model.bands=B each band of the features has kernels of its own. Of the multiply-adds of as many channels
+    over all features that takes about 1 / B with model.split=first (more with model.concatenate=frequency), where the
+    first convolution alone is apart for each band; with model.split=all it takes 1 / B in the first one and 1 / B² in
+    the others. model.overlap adds features to both: the last example, with B = 2, takes 0.35.
 
     [bold]Examples[/bold]
 
@@ -231,13 +236,21 @@ def apply(
     `score` takes. Stereo is averaged and other rates are resampled.
 
     --stream reads one file, or samples without a header on standard input (`-`), and prints `time<TAB>label<TAB>score`
-    as soon as a word is heard. Posteriors are smoothed over --set smoothing seconds; after a word nothing is reported
-    for --set refractory seconds. Words named by --background are heard and not reported. It ends with the stream or by
-    Ctrl-C.
+    as soon as a word is heard. The time is the end of the window that it was heard in, in seconds of the stream, when
+    it is reported: half a window or more after the middle of the word. Posteriors are smoothed over --set smoothing
+    seconds; after a word nothing is reported for --set refractory seconds. It ends with the stream or by Ctrl-C.
 
     Long recordings (audio files of which one is more than twice as long as the model's window, or --detect): prints
     start, end, word and score. OUT gets events.tsv, supervisions.jsonl.gz, and cuts.jsonl.gz with the words in place of
-    the recordings' own supervisions; --plot draws them.
+    the recordings' own supervisions; --plot draws them. The model's window (clip.seconds of its training) cannot place
+    words much shorter than itself.
+
+    In both, a model of one word a clip (head single) takes every stretch for one of its words. Train it with a class
+    more, of noise and of other words (`noise` in the example), and name that with --background: it is heard and not
+    reported.
+
+    --shard I/N does every N-th clip or recording, from the I-th on; afterwards the same command with --merge in its
+    place joins the parts into OUT.
 
     [bold]Examples[/bold]
 
@@ -265,7 +278,7 @@ def apply(
 
 @app.command()
 def score(
-    paths: options.ModelAndTest,
+    paths: options.ModelAndTest = None,
     out: options.Results = None,
     by: options.By = "",
     predictions: options.Pooled = False,
@@ -280,6 +293,7 @@ def score(
     max_bad: options.MaxBad = 0.0,
     config: ConfigFile = None,
     set_: Set = None,
+    print_config: PrintConfig = False,
 ) -> None:
     """Tell the words of clips that are known, and count.
 
@@ -292,7 +306,9 @@ def score(
 
     --events: TEST has recordings with words as timed supervisions; prints F1 by event and by segment, and the share of
     words that a stream would miss (`%FRR`) at its false alarms an hour. With --tune each word gets the threshold of
-    the highest F1, which `apply` and `score` take with --thresholds OUT.
+    the highest F1, of equally good ones that with the fewest false alarms, which `apply` and `score` take with
+    --thresholds OUT. In place of MODEL it takes the folder of words that `apply --out` wrote for recordings, but not
+    with --tune, and without `%FRR`.
 
     [bold]Examples[/bold]
 
@@ -303,11 +319,15 @@ def score(
       voxkit spoken-term score exp/words data/recordings.jsonl.gz --events --background noise
     """
     settings = build(DetectConfig, config, set_, hop=hop, threshold=threshold)
+    if print_config:
+        print(to_yaml(settings), end="")
+        return
+
     from voxkit.decode.classifier_score import pool, run
     from voxkit.decode.examination import Examination
 
     if predictions:
-        pool("spoken_term", paths, thresholds, by, out)
+        pool("spoken_term", options.require_paths("spoken-term score --predictions", paths), thresholds, by, out)
         return
     examined = Examination(
         "spoken_term", *options.require_two("spoken-term score", paths), label, by, threshold, thresholds, tune, events,
@@ -324,12 +344,15 @@ def export(
     calibrate: options.Calibrate = None,
     thresholds: options.Thresholds = None,
 ) -> None:
-    """Write a model as ONNX, for onnxruntime: model.onnx, and model.json with all that a deployment needs to know.
+    """Write a model as ONNX, for onnxruntime: bundle/model.onnx, and model.json with all that a deployment needs.
 
-    The graph takes features of windows (clips, frames, features) and gives logits (clips, classes). Its metadata and
-    model.json say how features are computed, how long a window is, what the classes are and how logits become
-    posteriors. It is written only if onnxruntime says what torch says. `spoken-term apply` and `score` take the folder
-    like any model.
+    The graph takes features of windows (clips, frames, features) and gives logits (clips, classes). model.json says
+    how features are computed, how clips become windows, what the classes are, how logits become posteriors and those
+    events: as values, and in words from which it can be done without voxkit. It is written only if onnxruntime says
+    what torch says. `spoken-term apply` and `score` take the folder like any model.
+
+    Packed weights (`quantize --bits`) are for voxkit: the graph has the floats that they stand for, and is as large as
+    that of the full model. The small graph is that of --int8, here or of `quantize`.
 
     [bold]Examples[/bold]
 

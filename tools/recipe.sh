@@ -162,7 +162,7 @@ finish() {
     local file name=RESULTS.md
     for file in "$@"; do # with --stop-stage, the stage that makes it may not have been asked for
         if [ "$last_stage" != 1000 ] && ! [ -f "$file" ]; then
-            echo "stopped after stage $last_stage; results come with the stages after it" >&2
+            echo "stopped after stage $last_stage; $file, which results are made of, is not there yet" >&2
             return 0
         fi
     done

@@ -89,6 +89,20 @@ def test_names_of_folders_that_are_no_classes_are_refused(tmp_path: Path) -> Non
     assert "blanks at an end or in a row" in str(caught.value)
 
 
+def test_flat_folders_without_hidden_files(tmp_path: Path) -> None:
+    (tmp_path / "low.wav").write_bytes(b"")
+    (tmp_path / "._low.wav").write_bytes(b"")
+    assert flat_files(tmp_path) == [tmp_path / "low.wav"]
+
+
+@pytest.mark.parametrize("name", ["a\tb", "a\u2028b"])
+def test_names_that_would_break_tables_are_refused(tmp_path: Path, name: str) -> None:
+    folder = tones.write(tmp_path / "tones", 1)
+    (folder / "low" / "0.wav").rename(folder / "low" / f"{name}.wav")
+    with pytest.raises(DataError, match="name: 1"):
+        open_clips(folder, "auto", "single", SHORTEST)
+
+
 def test_links_to_nothing_and_folders_called_like_audio_are_told_with_the_rest(tmp_path: Path) -> None:
     folder = tones.write(tmp_path / "tones", 1)
     (folder / "low" / "gone.wav").symlink_to(tmp_path / "nowhere")

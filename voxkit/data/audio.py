@@ -34,7 +34,7 @@ ENDINGS = frozenset({".wav", ".flac", ".ogg", ".mp3", ".opus", ".aiff", ".aif", 
 SILENCE = 2 / 32768  # peak to peak: two steps of 16 bits, which dither alone may reach
 LOUDEST = 1e3  # 60 dB over full scale; 16-bit numbers that were written as floats go beyond, up to 32768
 LOSSY = ("MP3", "OGG", "MPEG")  # formats whose header may be off by what the encoder padded
-LOSSY_SLACK = 0.06  # that much [s]
+LOSSY_SLACK = 0.06  # that much [s]; sizes in headers of WAV files too
 RIFF = ("WAV", "WAVEX", "RF64")  # formats whose header libsndfile mends where the file is shorter
 UNTOLD = 0x7FFF0000  # sizes from here on stand for "until the end" where the writer could not go back (sox, arecord)
 COPY_AGAIN = "copy the file again, or remove it"
@@ -235,7 +235,7 @@ def require_files(cut: Mapping[str, Any]) -> None:
 
 
 def resample(samples: Samples, rate: int, wanted: int) -> Samples:
-    """Band-limited resampling of (N,) from `rate` to `wanted` Hz, as lhotse's `Resample` does it."""
+    """Band-limited resampling of (N,): by torchaudio, or where its kernel would be huge, by `voxkit.data.sinc`."""
     if rate == wanted:
         return samples
     if not is_ordinary(rate, wanted):
@@ -259,7 +259,11 @@ def judge(samples: Samples, silence: bool = True) -> tuple[AudioFault, str, str]
         count = int((~np.isfinite(samples)).sum())
         return "NaN audio", f"{count} of {len(samples)} samples are not numbers", "export it again, or remove it"
     if (peak := max(abs(low), abs(high))) > LOUDEST:
-        return "overloud audio", f"samples up to {peak:.3g} (full scale: 1)", "scale it to -1..1, or remove it"
+        return (
+            "overloud audio",
+            f"samples up to {peak:.3g} (full scale: 1)",
+            "scale it to -1..1 (16-bit integers: over 32768), or remove it",
+        )
     if silence and high - low <= SILENCE:
         level = "digital silence" if peak <= SILENCE else f"stuck at {high:.3g}"
         return "silent audio", f"no signal at all ({level})", "record or export it again, or remove it"
@@ -335,23 +339,24 @@ def _require_whole(path: str | Path, format: str) -> None:
     lengths = _wav_lengths(path) if format in RIFF else None
     if lengths is not None:
         what = f"ends at {lengths[0]:.2f} s of {lengths[1]:.2f} s: {path}"
-        raise AudioError("truncated audio", str(path), what, COPY_AGAIN)
+        raise AudioError("truncated audio", str(path), what, f"{COPY_AGAIN}; if it is whole, write it anew with sox")
 
 
 def _wav_lengths(path: str | Path) -> tuple[float, float] | None:
-    """How long a WAV file is and should be by its header [s], if the former is less by one sample or more.
+    """How long a WAV file is and should be by its header [s], if the former is clearly less.
 
-    The sizes of RF64 are those of EBU Tech 3306.
+    Some writers count chunks or padding into the size. The sizes of RF64 are those of EBU Tech 3306.
     """
     long = block = bytes_a_second = 0
     with open(path, "rb") as file:
-        file.seek(12)
+        if file.read(12)[:4] not in (b"RIFF", b"RF64"):  # RIFX has the other order of bytes
+            return None
         while len(head := file.read(8)) == 8:
             name, size = struct.unpack("<4sI", head)
             if name == b"data":
                 size = long if size == 0xFFFFFFFF else 0 if size >= UNTOLD else size
                 there = os.fstat(file.fileno()).st_size - file.tell()
-                short = bytes_a_second > 0 and size - there >= max(block, 1)
+                short = bytes_a_second > 0 and size - there >= max(LOSSY_SLACK * bytes_a_second, block)
                 return (there / bytes_a_second, size / bytes_a_second) if short else None
             body = file.read(min(size, 16))
             if name == b"ds64" and len(body) == 16:

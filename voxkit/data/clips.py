@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import islice
+from itertools import groupby, islice
 from pathlib import Path
 from typing import Any, Literal
 
@@ -85,7 +85,7 @@ def flat_files(folder: Path) -> list[Path]:
     """The audio files of a folder that holds such, and neither a sub-folder with any nor a manifest; else none."""
     if not folder.is_dir() or (folder / CUTS).exists() or is_folder_of_classes(folder):
         return []
-    return sorted(file for file in folder.glob("*") if is_audio(file) and file.is_file())
+    return sorted(file for file in folder.glob("[!.]*") if is_audio(file) and file.is_file())
 
 
 def require_inputs(paths: Sequence[Path]) -> None:
@@ -115,8 +115,20 @@ def require_inputs(paths: Sequence[Path]) -> None:
 
 
 def clip_digests(*paths: str | Path) -> dict[str, str]:
-    """What the files behind manifests, folders of classes and audio files are; nothing of those that are told later."""
-    return {str(file): digest(file) if file.is_file() else "" for path in paths for file in clip_files(path)}
+    """What the files behind manifests, folders of classes and audio files are.
+
+    Of audio that cannot be read it is empty: that is told when the clips are checked, with all the rest.
+    """
+    return {str(file): _digest(file) for path in paths for file in clip_files(path)}
+
+
+def _digest(file: Path) -> str:
+    try:
+        return digest(file)
+    except UserError:
+        if is_audio(file):
+            return ""
+        raise
 
 
 def is_folder_of_classes(folder: Path) -> bool:
@@ -223,12 +235,12 @@ def _folder(path: Path, problems: Problems) -> list[Line]:
     """The cuts of a folder of classes; what is not used of it is told."""
     files = clip_files(path)
     used, found = set(files), []
-    for folder in sorted({file.parent for file in files}):
+    for folder, own in groupby(files, lambda file: file.parent):
         if " ".join(folder.name.split()) != folder.name:
             what = "its name has a tab, a line break, or blanks at an end or in a row, which a class has not"
             problems.add("class name", repr(str(folder)), folder.name, what, "rename the folder")
             continue
-        for file in (file for file in files if file.parent == folder):
+        for file in own:
             found += _line(file, f"{folder.name}/{file.stem}", folder.name, problems)
     others = [file for file in path.rglob("*") if is_audio(file) and file not in used]
     if others:
@@ -331,6 +343,8 @@ def _names(supervision: Mapping[str, Any], key: str) -> list[str]:
 
 def _fault(clip: Clip, head: Head, shortest: float, classes: Sequence[str] | None) -> tuple[str, str, str] | None:
     """What is wrong with a clip: kind, what and fix."""
+    if "\t" in clip.id or len(clip.id.splitlines()) > 1:
+        return "name", "its name has a tab or a line break, which tables are made of", "rename it"
     if clip.duration < shortest:
         what = f"lasts {clip.duration:.4g} s, less than one frame of {shortest:g} s"
         return "shorter than a frame", what, "remove it, or lower features.frame_length"

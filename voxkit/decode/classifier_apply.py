@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -183,8 +184,24 @@ def _joined(folders: Sequence[Path], clips: Sequence[Clip], known: Known) -> Pre
         folder for folder in folders if (folder / PREDICTIONS).stat().st_size
     ]  # there may be more shards than clips
     said = {item.id: item for folder in full for item in Predictions.read(folder).items}
+    _require_all(folders, clips, said)
     items = tuple(said[clip.id] for clip in clips if clip.id in said)
     return Predictions(known.head, tuple(known.classes), items)
+
+
+def _require_all(folders: Sequence[Path], clips: Sequence[Clip], said: Container[str]) -> None:
+    """Raise a UserError unless each clip is in a part, or was rejected there.
+
+    A clip that could be opened for some shards only is counted by these alone, and they divide the others differently.
+    """
+    listed = [file for folder in folders for name in (REJECTED, REJECTED_AUDIO) if (file := folder / name).exists()]
+    bad = {json.loads(line)["id"] for file in listed for line in file.read_text(encoding="utf-8").split("\n") if line}
+    missing = [clip.id for clip in clips if clip.id not in said and clip.id not in bad]
+    if missing:
+        raise UserError(
+            f"{len(missing)} of {len(clips)} clips are in no part: {', '.join(missing[:5])}",
+            fix="remove the parts and make them again, all from the same files",
+        )
 
 
 def _cuts(said: Predictions, clips: Sequence[Clip], limits: Sequence[float] | None) -> list[Any]:
@@ -213,7 +230,8 @@ def _detect(request: Request, known: Known, out: Path | None, several: bool) -> 
             detecting.require_recordings(clips)
             detecting.require_known(request.plots, clips)
             if request.merged:
-                detecting.join(folders, [clip.id for clip in clips], place.work)
+                heard = detecting.join(folders, [clip.id for clip in clips], place.work)
+                _require_all(folders, clips, heard)
             else:
                 own, detector = request.own(clips), _detector(request, known)
                 detecting.write(detecting.find(detector, own, request.max_bad, place.work, request.plots), place.work)

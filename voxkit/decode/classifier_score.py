@@ -12,6 +12,7 @@ from voxkit.data.clips import Clip, clip_digests, reference_events
 from voxkit.decode import event_score
 from voxkit.decode.classifier import Classifier
 from voxkit.decode.classifier_export import counted
+from voxkit.decode.detecting import REJECTED, REJECTED_AUDIO
 from voxkit.decode.examination import LONG, Examination, Known, clips_of
 from voxkit.decode.labelling import of_classes, predict, read_thresholds, write_thresholds
 from voxkit.decode.predictions import PREDICTIONS, Predictions, pooled
@@ -44,7 +45,7 @@ def run(examined: Examination, out: Path | None) -> None:
         return
     with output(out, examined.command, spec(examined, known), resumable=False) as place:
         if not place.done:
-            model, report, predictions = _scored(examined, known, place.work / "rejected.jsonl")
+            model, report, predictions = _scored(examined, known, place.work / REJECTED)
             report.write(place.work, out, more={} if model is None else counted(model))
             predictions.write(place.work)
             if examined.tune:
@@ -87,7 +88,7 @@ def _scored(
             said = said.grouped(groups)
     else:
         _notice_parts(clips, known.seconds)
-        bad = None if rejected is None else rejected.with_stem("rejected_audio")
+        bad = None if rejected is None else rejected.with_name(REJECTED_AUDIO)
         classifier = Classifier.load(examined.model, examined.system)
         model = classifier.model
         said = predict(classifier, clips, groups, examined.max_bad, bad)

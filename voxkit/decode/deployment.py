@@ -77,7 +77,7 @@ def _frames(config: FeatureConfig, values: Mapping[str, Any]) -> str:
     size, shift = config.window_samples, config.shift_samples
     told = (
         f"Samples are mono (of several channels the mean), at {config.sampling_rate} Hz, floats in -1 to 1 (16-bit "
-        f"integers over 32768). Frames are {size} samples long and begin every {shift} samples. The window of sound is "
+        f"integers over 32768); sound at another rate is resampled without aliasing. Frames are {size} samples long and begin every {shift} samples. The window of sound is "
         f"mirrored at both ends so that {values['frames']} of them fit: {values['samples_before']} samples before it "
         f"and {values['samples_after']} after it, the outermost sample repeated (numpy.pad with mode='symmetric'); the "
         f"first frame begins with the first of those. "
@@ -175,8 +175,9 @@ def detection(
         f"from half a hop before the centre of its first window to half a hop after that of its last one, as far as "
         f"the recording goes. Events of a class with at most {config.min_gap:g} s between them become one, then those "
         f"shorter than {config.min_duration:g} s are dropped. The score is the highest smoothed posterior. In a "
-        f"stream: each posterior is the {config.smooth} of the last {last}; the highest class is reported at the end "
-        f"of the window if it reaches its threshold, has been below {config.low:g} times that since it was last "
-        f"reported, and {config.refractory:g} s have gone by since any was."
+        f"stream, {half} zeros before and after it too: each posterior is the {config.smooth} of the last {last}, of "
+        f"those that there are; the highest class is reported at the end of the window if it is not background, "
+        f"reaches its threshold, has been below {config.low:g} times that since it was last reported, and "
+        f"{config.refractory:g} s have gone by since any was."
     )
     return values, told

@@ -156,8 +156,12 @@ def write(found: Sequence[tuple[Clip, Sequence[Event]]], work: Path) -> None:
     write_atomic(work / EVENTS, "".join(f"{row}\n" for row in rows))
 
 
-def join(parts: Sequence[Path], order: Sequence[str], work: Path) -> None:
-    """Write what `write` and `find` wrote into several folders as one, in the order of the recordings' ids."""
+def join(parts: Sequence[Path], order: Sequence[str], work: Path) -> set[str]:
+    """Write what `write` and `find` wrote into several folders as one, in the order of the recordings' ids.
+
+    Returns:
+        The ids of the recordings that are there.
+    """
     found: dict[str, tuple[Mapping[str, Any], list[Mapping[str, Any]], list[str]]] = {}
     for part in parts:
         events = iter(_data(part / SUPERVISIONS))
@@ -173,6 +177,7 @@ def join(parts: Sequence[Path], order: Sequence[str], work: Path) -> None:
     write_cuts((event for _, events, _ in heard for event in events), work / SUPERVISIONS)
     table = ["\t".join(HEAD), *(row for _, _, rows in heard for row in rows)]
     write_atomic(work / EVENTS, "".join(f"{row}\n" for row in table))
+    return set(found)
 
 
 def _data(file: Path) -> Iterator[Mapping[str, Any]]:

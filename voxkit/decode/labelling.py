@@ -12,7 +12,7 @@ import yaml
 
 from voxkit.data.audio import AudioError, Samples, judge
 from voxkit.data.checks import leaves
-from voxkit.data.clips import Clip, Head, load_clip
+from voxkit.data.clips import NONE, Clip, Head, load_clip
 from voxkit.decode.classifier import Classifier
 from voxkit.decode.events import require_known
 from voxkit.decode.predictions import Prediction, Predictions, rounded
@@ -22,7 +22,6 @@ from voxkit.progress import say, track
 from voxkit.rundir import write_atomic
 
 THRESHOLDS = "thresholds.yaml"
-NOTHING = "-"  # in place of a class where none is above its threshold
 
 
 def predict(
@@ -100,7 +99,7 @@ def rows(
         if top is not None:
             names = sorted(predictions.classes, key=lambda name: -posterior[name])[:top]
         if not names:
-            yield item.id, NOTHING, max(item.scores)
+            yield item.id, NONE, max(item.scores)
         yield from ((item.id, name, posterior[name]) for name in names)
 
 

@@ -217,6 +217,20 @@ def test_shards_of_clips_are_joined_as_if_they_were_one(
         assert (out / name).read_text() == (tmp_path / "whole" / name).read_text()
 
 
+def test_shards_that_divided_other_clips_are_not_joined(place: Path, tmp_path: Path) -> None:
+    shutil.copytree(place / "tones", tmp_path / "tones")
+    write_cuts(open_cuts_of(tmp_path / "tones"), tmp_path / "cuts.jsonl")
+    given: dict[str, Any] = {"max_bad": 0.5}
+    apply(place / "single", [tmp_path / "cuts.jsonl"], tmp_path / "out", shard="1/2", **given)
+    first = tmp_path / "tones" / "high" / "0.wav"
+    first.rename(tmp_path / "away.wav")
+    apply(place / "single", [tmp_path / "cuts.jsonl"], tmp_path / "out", shard="2/2", **given)
+    (tmp_path / "away.wav").rename(first)
+    with pytest.raises(UserError, match="6 of 12 clips are in no part"):
+        apply(place / "single", [tmp_path / "cuts.jsonl"], tmp_path / "out", merge=True, **given)
+    assert not (tmp_path / "out" / "cuts.jsonl.gz").exists()
+
+
 def test_there_may_be_more_shards_than_clips(place: Path, tmp_path: Path) -> None:
     for shard in range(1, 15):
         apply(place / "single", [place / "tones"], tmp_path, shard=f"{shard}/14")

@@ -77,9 +77,8 @@ def _frames(config: FeatureConfig, values: Mapping[str, Any]) -> str:
     size, shift = config.window_samples, config.shift_samples
     told = (
         f"Samples are mono (of several channels the mean), at {config.sampling_rate} Hz, floats in -1 to 1 (16-bit "
-        f"integers over 32768); sound at another rate is resampled without aliasing. Frames are {size} samples long and "
-        f"begin every {shift} samples. The window of sound is "
-        f"mirrored at both ends so that {values['frames']} of them fit: {values['samples_before']} samples before it "
+        f"integers over 32768); sound at another rate is resampled without aliasing. Frames are {size} samples long "
+        f"and begin every {shift} samples. The window of sound is mirrored at both ends so that {values['frames']} of them fit: {values['samples_before']} samples before it "
         f"and {values['samples_after']} after it, the outermost sample repeated (numpy.pad with mode='symmetric'); the "
         f"first frame begins with the first of those. "
     )

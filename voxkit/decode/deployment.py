@@ -78,9 +78,9 @@ def _frames(config: FeatureConfig, values: Mapping[str, Any]) -> str:
     told = (
         f"Samples are mono (of several channels the mean), at {config.sampling_rate} Hz, floats in -1 to 1 (16-bit "
         f"integers over 32768); sound at another rate is resampled without aliasing. Frames are {size} samples long "
-        f"and begin every {shift} samples. The window of sound is mirrored at both ends so that {values['frames']} of them fit: {values['samples_before']} samples before it "
-        f"and {values['samples_after']} after it, the outermost sample repeated (numpy.pad with mode='symmetric'); the "
-        f"first frame begins with the first of those. "
+        f"and begin every {shift} samples. The window of sound is mirrored at both ends so that {values['frames']} of "
+        f"them fit: {values['samples_before']} samples before it and {values['samples_after']} after it, the outermost "
+        f"sample repeated (numpy.pad with mode='symmetric'); the first frame begins with the first of those. "
     )
     if config.dither:
         told += f"Before that, white Gaussian noise with a deviation of {config.dither:g} is added to the samples. "

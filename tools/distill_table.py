@@ -113,7 +113,7 @@ def main() -> None:
     save(args.out / "3_int8.tsv", runtimes_table(args.exp / "int8"))
     (args.out / "scores.txt").write_text("".join(f"{line}\n" for line in headline(found, sizes)), encoding="utf-8")
     shown = [name for name in (TEACHER, *SYSTEMS) if name not in (UNMIXED, UNMIXED_DISTILLED)]
-    points = [Costed(title(name), sizes[name], *found[name].interval(ACCURACY), title(name)) for name in shown]
+    points = [Costed(title(name), sizes[name], *found[name].interval(ACCURACY), "") for name in shown]
     accuracy_against_cost(
         points, args.out / "1_size.png", xlabel="file of the weights", title="ESC-10, five folds", unit="B"
     )

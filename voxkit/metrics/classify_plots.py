@@ -19,6 +19,8 @@ CORNERS = ((-5, 5), (5, -5), (5, 5), (-5, -5))  # of a point, where its label ma
 FAR = (1, 2, 3)
 _PAPER = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1.5}
 
+MARKERS = "os^D"  # of series, where there are more of them than colours
+
 
 class Costed(NamedTuple):
     """A system with what it costs and how good it is.
@@ -143,7 +145,8 @@ def accuracy_against_cost(
         # NaN would leave out the point with its bar
         bars = np.nan_to_num(np.maximum([mean - low, high - mean], 0))
         axes.errorbar(
-            cost, mean, bars, color=colour, marker="o", markersize=5.5, linewidth=1.6,
+            cost, mean, bars, color=colour, marker=MARKERS[number // len(COLOURS) % len(MARKERS)],
+            markersize=5.5, linewidth=1.6,
             elinewidth=1.1, capsize=2.5, label=name, zorder=3,
         )  # fmt: skip
         labels += [(point, colour, number % 2) for point in some if point.label]

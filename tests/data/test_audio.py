@@ -147,13 +147,24 @@ def test_a_wav_that_is_cut_off_is_found(tmp_path: Path, format: str, subtype: st
     assert len(samples) == 1000  # what is there may be used
 
 
-@pytest.mark.parametrize("size", [0, 0x7FFFF000, 0x80000000, 0xFFFFFFFF])
+@pytest.mark.parametrize("size", [0x7FFFF000, 0x80000000, 0xFFFFFFFF])
 def test_a_wav_whose_writer_did_not_know_its_length(tmp_path: Path, size: int) -> None:
     soundfile.write(tmp_path / "a.wav", noise(), RATE, subtype="PCM_16")
     content = (tmp_path / "a.wav").read_bytes()
     place = content.index(b"data") + 4
     (tmp_path / "a.wav").write_bytes(content[:place] + struct.pack("<I", size) + content[place + 4 :])
     assert "truncated audio" not in kinds(tmp_path / "a.wav")
+
+
+def test_a_wav_that_was_not_ended(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.wav", noise(), RATE, subtype="PCM_16")
+    content = (tmp_path / "a.wav").read_bytes()
+    place = content.index(b"data") + 4
+    (tmp_path / "a.wav").write_bytes(content[:place] + struct.pack("<I", 0) + content[place + 4 :])
+    with pytest.raises(audio.AudioError, match=r"knows of no samples, and 2\.00 s follow"):
+        audio.load(tmp_path / "a.wav")
+    (tmp_path / "a.wav").write_bytes(content[:place] + struct.pack("<I", 0))
+    assert kinds(tmp_path / "a.wav") == ["zero length"]
 
 
 @pytest.mark.parametrize("more", [1, 36])

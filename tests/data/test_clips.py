@@ -89,6 +89,14 @@ def test_names_of_folders_that_are_no_classes_are_refused(tmp_path: Path) -> Non
     assert "blanks at an end or in a row" in str(caught.value)
 
 
+def test_lines_with_one_id_count_each(tmp_path: Path) -> None:
+    cuts = manifest(tmp_path / "a", [{"text": "low"}], [{"text": "high"}], [{}])
+    with open(cuts, "a") as file:
+        file.write(cuts.read_text().splitlines(keepends=True)[2] * 2)
+    with pytest.raises(DataError, match="3 of 5 items"):
+        open_clips(cuts, "auto", "single", SHORTEST, max_bad=0.3)
+
+
 def test_flat_folders_without_hidden_files(tmp_path: Path) -> None:
     (tmp_path / "low.wav").write_bytes(b"")
     (tmp_path / "._low.wav").write_bytes(b"")

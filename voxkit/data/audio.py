@@ -338,12 +338,16 @@ def _require_whole(path: str | Path, format: str) -> None:
     """Raise AudioError if a WAV file was cut off, which libsndfile takes for a shorter one."""
     lengths = _wav_lengths(path) if format in RIFF else None
     if lengths is not None:
-        what = f"ends at {lengths[0]:.2f} s of {lengths[1]:.2f} s: {path}"
+        there, told = lengths
+        if told == 0:
+            what = f"its header knows of no samples, and {there:.2f} s follow (a recording that was not ended?): {path}"
+            raise AudioError("truncated audio", str(path), what, "write it anew: sox --ignore-length IN.wav OUT.wav")
+        what = f"ends at {there:.2f} s of {told:.2f} s: {path}"
         raise AudioError("truncated audio", str(path), what, f"{COPY_AGAIN}; if it is whole, write it anew with sox")
 
 
 def _wav_lengths(path: str | Path) -> tuple[float, float] | None:
-    """How long a WAV file is and should be by its header [s], if the former is clearly less.
+    """How long a WAV file is and should be by its header [s], if it is clearly less, or should have nothing.
 
     Some writers count chunks or padding into the size. The sizes of RF64 are those of EBU Tech 3306.
     """
@@ -354,10 +358,13 @@ def _wav_lengths(path: str | Path) -> tuple[float, float] | None:
         while len(head := file.read(8)) == 8:
             name, size = struct.unpack("<4sI", head)
             if name == b"data":
-                size = long if size == 0xFFFFFFFF else 0 if size >= UNTOLD else size
+                size = long if size == 0xFFFFFFFF and long else size
                 there = os.fstat(file.fileno()).st_size - file.tell()
-                short = bytes_a_second > 0 and size - there >= max(LOSSY_SLACK * bytes_a_second, block)
-                return (there / bytes_a_second, size / bytes_a_second) if short else None
+                if bytes_a_second == 0 or (size >= UNTOLD and size != long):
+                    return None
+                short = size - there >= max(LOSSY_SLACK * bytes_a_second, block)
+                odd = size == 0 and there / bytes_a_second > LOSSY_SLACK  # what follows may be chunks of text
+                return (there / bytes_a_second, size / bytes_a_second) if short or odd else None
             body = file.read(min(size, 16))
             if name == b"ds64" and len(body) == 16:
                 _, long = struct.unpack("<QQ", body)

@@ -193,7 +193,7 @@ def open_clips(
             clips.append(clip)
         else:
             problems.add(fault[0], clip.where, clip.id, fault[1], fault[2])
-    problems.settle(max(total, len(problems.bad_ids)), max_bad, rejected)
+    problems.settle(max(total, len(problems.bad_ids)), max_bad, rejected, count=total - len(clips))
     require_some(len(clips), name)
     return clips
 

@@ -208,8 +208,8 @@ def test_samples_that_no_microphone_gives(tmp_path: Path) -> None:
     for name, scale in {"huge": 1e20, "int16": 32768, "loud": 100}.items():
         soundfile.write(tmp_path / f"{name}.wav", tone() * scale, RATE, subtype="FLOAT")
     assert {path.stem: kinds(path) for path in tmp_path.iterdir()} == {
-        "huge": ["overloud audio"],
-        "int16": ["overloud audio"],
+        "huge": ["out-of-range audio"],
+        "int16": ["out-of-range audio"],
         "loud": [],
     }
     for use in (audio.load, lambda path: list(audio.blocks(path, 1000))):

@@ -12,22 +12,27 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torchaudio import functional
 
-from voxkit.data.audio import resample
+from voxkit.data.audio import Samples, resample
 from voxkit.data.resampling import StreamResampler
 from voxkit.data.sinc import Interpolator
 
 RATES = [(16000, 8000), (8000, 16000), (44100, 16000), (16000, 16000), (22050, 8000), (11025, 16000)]
 
 
-@settings(max_examples=30)
-@given(st.sampled_from(RATES), st.integers(1, 4000), st.lists(st.integers(0, 900), max_size=8))
-def test_pieces_give_what_the_whole_gives(rates: tuple[int, int], length: int, cuts: list[int]) -> None:
+def both_ways(rates: tuple[int, int], length: int, cuts: list[int]) -> tuple[Samples, Samples]:
+    """Noise (length,), resampled in pieces of these lengths and what is left, and all at once."""
     samples = np.random.default_rng(length).standard_normal(length).astype(np.float32)
     edges = [min(edge, length) for edge in (0, *itertools.accumulate(cuts))] + [length]
     stream = StreamResampler(*rates)
     parts = [stream.feed(samples[begin:end]) for begin, end in itertools.pairwise(edges)]
-    found = np.concatenate([*parts, stream.finish()])
-    np.testing.assert_allclose(found, resample(samples, *rates), atol=2e-5)
+    return np.concatenate([*parts, stream.finish()]), resample(samples, *rates)
+
+
+@settings(max_examples=30)
+@given(st.sampled_from(RATES), st.integers(1, 4000), st.lists(st.integers(0, 900), max_size=8))
+def test_pieces_give_what_the_whole_gives(rates: tuple[int, int], length: int, cuts: list[int]) -> None:
+    in_pieces, whole = both_ways(rates, length, cuts)
+    np.testing.assert_allclose(in_pieces, whole, atol=2e-5)
 
 
 @pytest.mark.parametrize("rates", RATES)
@@ -48,11 +53,7 @@ ODD = [(7999, 16000), (16000, 7999), (44101, 16000), (192001, 16000)]  # no larg
 @settings(max_examples=20, deadline=None)
 @given(st.sampled_from(ODD), st.integers(1, 4000), st.lists(st.integers(0, 900), max_size=8))
 def test_pieces_at_any_rate_are_the_whole_to_the_bit(rates: tuple[int, int], length: int, cuts: list[int]) -> None:
-    samples = np.random.default_rng(length).standard_normal(length).astype(np.float32)
-    edges = [min(edge, length) for edge in (0, *itertools.accumulate(cuts))] + [length]
-    stream = StreamResampler(*rates)
-    parts = [stream.feed(samples[begin:end]) for begin, end in itertools.pairwise(edges)]
-    np.testing.assert_array_equal(np.concatenate([*parts, stream.finish()]), resample(samples, *rates))
+    np.testing.assert_array_equal(*both_ways(rates, length, cuts))
 
 
 @pytest.mark.parametrize("rates", ODD)

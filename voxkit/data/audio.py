@@ -27,14 +27,14 @@ if TYPE_CHECKING:
 Samples = NDArray[np.float32]
 AudioFault = Literal[
     "missing file", "source not a file", "not a cut", "unreadable audio", "zero length", "missing channel",
-    "truncated audio", "NaN audio", "overloud audio", "silent audio",
+    "truncated audio", "NaN audio", "out-of-range audio", "silent audio",
 ]  # fmt: skip
 
 ENDINGS = frozenset({".wav", ".flac", ".ogg", ".mp3", ".opus", ".aiff", ".aif", ".au", ".w64"})  # of audio files
 SILENCE = 2 / 32768  # peak to peak: two steps of 16 bits, which dither alone may reach
 LOUDEST = 1e3  # 60 dB over full scale; 16-bit numbers that were written as floats go beyond, up to 32768
 LOSSY = ("MP3", "OGG", "MPEG")  # formats whose header may be off by what the encoder padded
-LOSSY_SLACK = 0.06  # that much [s]; sizes in headers of WAV files too
+SLACK = 0.06  # that much [s]; sizes in headers of WAV files may be off too
 RIFF = ("WAV", "WAVEX", "RF64")  # formats whose header libsndfile mends where the file is shorter
 UNTOLD = 0x7FFF0000  # sizes from here on stand for "until the end" where the writer could not go back (sox, arecord)
 COPY_AGAIN = "copy the file again, or remove it"
@@ -117,7 +117,7 @@ def read(
             except soundfile.LibsndfileError as error:
                 what = f"damaged or cut off before {(start + wanted) / rate:.2f} s: {path}"
                 raise AudioError("truncated audio", str(path), what, COPY_AGAIN) from error
-            if wanted - len(samples) > (int(LOSSY_SLACK * rate) if file.format in LOSSY else 0):
+            if wanted - len(samples) > (int(SLACK * rate) if file.format in LOSSY else 0):
                 what = f"ends at {(start + len(samples)) / rate:.2f} s of {(start + wanted) / rate:.2f} s: {path}"
                 raise AudioError("truncated audio", str(path), what, COPY_AGAIN)
     except (soundfile.LibsndfileError, RuntimeError, UnicodeEncodeError) as error:
@@ -134,7 +134,7 @@ def blocks(path: str | Path, size: int) -> Iterator[Samples]:
         float32 (N,) in [-1, 1], N from 1 to `size`.
 
     Raises:
-        AudioError: as `load`, when the place is reached that is wrong.
+        AudioError: as `load`; of samples that are wrong, when their place is reached.
     """
     header = info(path)
     if header.channels > 1:
@@ -154,7 +154,7 @@ def blocks(path: str | Path, size: int) -> Iterator[Samples]:
             raise AudioError("truncated audio", str(path), what, COPY_AGAIN) from error
     if done == 0:
         raise AudioError("zero length", str(path), "holds no samples", "remove it")
-    if header.num_samples - done > (0 if header.exact else int(LOSSY_SLACK * header.sampling_rate)):
+    if header.num_samples - done > (0 if header.exact else int(SLACK * header.sampling_rate)):
         what = f"ends at {done / header.sampling_rate:.2f} s of {header.duration:.2f} s: {path}"
         raise AudioError("truncated audio", str(path), what, COPY_AGAIN)
 
@@ -260,7 +260,7 @@ def judge(samples: Samples, silence: bool = True) -> tuple[AudioFault, str, str]
         return "NaN audio", f"{count} of {len(samples)} samples are not numbers", "export it again, or remove it"
     if (peak := max(abs(low), abs(high))) > LOUDEST:
         return (
-            "overloud audio",
+            "out-of-range audio",
             f"samples up to {peak:.3g} (full scale: 1)",
             "scale it to -1..1 (16-bit integers: over 32768), or remove it",
         )
@@ -362,8 +362,8 @@ def _wav_lengths(path: str | Path) -> tuple[float, float] | None:
                 there = os.fstat(file.fileno()).st_size - file.tell()
                 if bytes_a_second == 0 or (size >= UNTOLD and size != long):
                     return None
-                short = size - there >= max(LOSSY_SLACK * bytes_a_second, block)
-                odd = size == 0 and there / bytes_a_second > LOSSY_SLACK  # what follows may be chunks of text
+                short = size - there >= max(SLACK * bytes_a_second, block)
+                odd = size == 0 and there / bytes_a_second > SLACK  # what follows may be chunks of text
                 return (there / bytes_a_second, size / bytes_a_second) if short or odd else None
             body = file.read(min(size, 16))
             if name == b"ds64" and len(body) == 16:

@@ -20,6 +20,7 @@ Features = NDArray[np.float32]
 
 BLOCK = 64  # frames at a time: what is computed on them stays in the processor's cache
 EPSILON = float(np.finfo(np.float32).eps)  # floor of the mel energies, Kaldi's
+OFFSET = 1e-15  # added to the powers of log_stft
 
 
 class FrontEnd:
@@ -74,7 +75,7 @@ class FrontEnd:
         """Features (F, T) of power spectra as `PowerSpectrum` gives them."""
         if self._bank is None:
             spectrum = power[self._spectrum.place]
-            spectrum += np.float32(1e-15)
+            spectrum += np.float32(OFFSET)
             return np.log(spectrum, out=spectrum)
         energies: NDArray[np.float32] = self._bank @ power
         np.maximum(energies, np.float32(EPSILON), out=energies)

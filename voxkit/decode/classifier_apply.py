@@ -180,10 +180,8 @@ def _place(request: Request, out: Path, spec: Mapping[str, Any]) -> Iterator[tup
 
 def _joined(folders: Sequence[Path], clips: Sequence[Clip], known: Known) -> Predictions:
     """What all shards said, in the order of the clips."""
-    full = [
-        folder for folder in folders if (folder / PREDICTIONS).stat().st_size
-    ]  # there may be more shards than clips
-    said = {item.id: item for folder in full for item in Predictions.read(folder).items}
+    spoken = [folder for folder in folders if (folder / PREDICTIONS).stat().st_size]  # some shards may have no clips
+    said = {item.id: item for folder in spoken for item in Predictions.read(folder).items}
     _require_all(folders, clips, said)
     items = tuple(said[clip.id] for clip in clips if clip.id in said)
     return Predictions(known.head, tuple(known.classes), items)

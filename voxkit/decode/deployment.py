@@ -16,9 +16,8 @@ from voxkit.config import to_dict
 from voxkit.data.clip_config import ClipConfig
 from voxkit.data.detect_config import DetectConfig
 from voxkit.data.feature_config import FeatureConfig
-from voxkit.data.frontend import EPSILON
+from voxkit.data.frontend import EPSILON, OFFSET
 
-OFFSET = 1e-15  # added to the powers of log_stft
 WINDOWS = {
     "povey": "(0.5 - 0.5 cos(2 pi n / (W - 1)))^0.85",
     "hann": "0.5 - 0.5 cos(2 pi n / (W - 1))",

@@ -17,9 +17,8 @@ COUNTED = 40  # classes up to which the cells of a confusion matrix have room fo
 # most lines rise: there is room above on the left and below on the right
 CORNERS = ((-5, 5), (5, -5), (5, 5), (-5, -5))  # of a point, where its label may be
 FAR = (1, 2, 3)
-_PAPER = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1.5}
-
 MARKERS = "os^D"  # of series, where there are more of them than colours
+_PAPER = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1.5}
 
 
 class Costed(NamedTuple):
@@ -145,9 +144,8 @@ def accuracy_against_cost(
         # NaN would leave out the point with its bar
         bars = np.nan_to_num(np.maximum([mean - low, high - mean], 0))
         axes.errorbar(
-            cost, mean, bars, color=colour, marker=MARKERS[number // len(COLOURS) % len(MARKERS)],
-            markersize=5.5, linewidth=1.6,
-            elinewidth=1.1, capsize=2.5, label=name, zorder=3,
+            cost, mean, bars, color=colour, marker=MARKERS[number // len(COLOURS) % len(MARKERS)], markersize=5.5,
+            linewidth=1.6, elinewidth=1.1, capsize=2.5, label=name, zorder=3,
         )  # fmt: skip
         labels += [(point, colour, number % 2) for point in some if point.label]
     axes.margins(x=0.12, y=0.12)

@@ -63,6 +63,14 @@ def lines(folder: Path, name: str = "cuts.jsonl.gz") -> list[dict[str, Any]]:
         return [json.loads(line) for line in file]
 
 
+def require_told(cases: list[tuple[str, Any]]) -> None:
+    """Each call fails and says what belongs to it."""
+    for told, call in cases:
+        with pytest.raises(UserError) as caught:
+            call()
+        assert told in str(caught.value)
+
+
 def test_clips_are_labelled_on_standard_output(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     apply(place / "single", [place / "tones"])
     rows = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
@@ -351,10 +359,7 @@ def test_what_does_not_go_is_told(place: Path, tmp_path: Path) -> None:
         ("holds no predictions.jsonl", lambda: score([single], predictions=True)),
         ("does not know: whistle", lambda: apply(single, [place / "scene.wav"], background=["whistle"])),
     ]
-    for told, call in cases:
-        with pytest.raises(UserError) as caught:
-            call()
-        assert told in str(caught.value)
+    require_told(cases)
 
 
 def test_unknown_classes_are_an_error_unless_tolerated(
@@ -437,10 +442,7 @@ def test_found_events_are_scored_as_their_model_is(
     ]
     score([folder, scenes], events=True, label="none")
     assert "notice: these recordings have no events of their own" in capsys.readouterr().err
-    for told, call in cases:
-        with pytest.raises(UserError) as caught:
-            call()
-        assert told in str(caught.value)
+    require_told(cases)
 
 
 def test_classes_that_no_threshold_finds_are_named(

@@ -276,7 +276,7 @@ def _headers(
         elif header.sampling_rate != rate:
             what = f"{header.sampling_rate} Hz in {path}, {rate} Hz in the manifest"
             yield "wrong sampling rate", what, "make the manifest again from the audio"
-        elif abs(header.num_samples - recording["num_samples"]) > (0 if header.exact else audio.LOSSY_SLACK * rate):
+        elif abs(header.num_samples - recording["num_samples"]) > (0 if header.exact else audio.SLACK * rate):
             what = f"{header.num_samples} samples in {path}, {recording['num_samples']} in the manifest"
             yield "wrong length", what, "copy the file again if it was cut off, or make the manifest again"
 
